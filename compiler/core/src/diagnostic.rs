@@ -1,0 +1,171 @@
+//! Errors as values: what went wrong, where in the model, and what to do. Rendering is plain
+//! `Display`; printing and exit codes belong to the shells.
+
+use std::fmt;
+
+/// Stable identity of a kind of problem; documented in `docs/errors.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Code {
+    /// TCC0101: the bytes are not a model of a known format.
+    NotAModel,
+    /// TCC0102: the file is of the right format but violates it.
+    MalformedModel,
+    /// TCC0201: an operator tinycc does not know.
+    UnknownOperator,
+    /// TCC0202: an operator it knows, with attributes or operands it does not handle.
+    UnsupportedOperator,
+    /// TCC0203: a tensor element type that is not handled yet.
+    UnsupportedType,
+    /// TCC0204: a dimension that is not known at compile time.
+    DynamicShape,
+    /// TCC0301: operand shapes, types or quantization do not fit the operator.
+    InvalidOperator,
+    /// TCC0302: the graph breaks an invariant (an internal error when a pass did it).
+    InvalidGraph,
+    /// TCC0401: the target cannot express the operator.
+    TargetUnsupported,
+    /// TCC0501: the result does not fit the given memory budget.
+    OverBudget,
+    /// TCC0601: a wrong option of the user's.
+    BadOption,
+}
+
+impl Code {
+    /// The code as printed, for example `TCC0201`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::NotAModel => "TCC0101",
+            Code::MalformedModel => "TCC0102",
+            Code::UnknownOperator => "TCC0201",
+            Code::UnsupportedOperator => "TCC0202",
+            Code::UnsupportedType => "TCC0203",
+            Code::DynamicShape => "TCC0204",
+            Code::InvalidOperator => "TCC0301",
+            Code::InvalidGraph => "TCC0302",
+            Code::TargetUnsupported => "TCC0401",
+            Code::OverBudget => "TCC0501",
+            Code::BadOption => "TCC0601",
+        }
+    }
+}
+
+/// Where in the model something comes from. Models have no text, so this is our span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Model file as the user named it; empty when unknown.
+    pub file: String,
+    /// Subgraph number.
+    pub subgraph: usize,
+    /// Operator number in the subgraph, `None` for tensors and the file itself.
+    pub index: Option<usize>,
+    /// Operator name in the source format, for example `CONV_2D`.
+    pub operator: String,
+    /// Tensor name, when the problem is about one.
+    pub tensor: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if !self.file.is_empty() {
+            write!(f, "{}", self.file)?;
+            separator = ": ";
+        }
+        if self.subgraph != 0 {
+            write!(f, "{separator}subgraph {}", self.subgraph)?;
+            separator = ", ";
+        }
+        if let Some(index) = self.index {
+            write!(f, "{separator}node {index}")?;
+            separator = " ";
+        }
+        if !self.operator.is_empty() {
+            write!(f, "{separator}{}", self.operator)?;
+            separator = ", ";
+        }
+        if !self.tensor.is_empty() {
+            write!(f, "{separator}tensor \"{}\"", self.tensor)?;
+        }
+        Ok(())
+    }
+}
+
+/// One problem: code, place, message, and what the user can do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Kind of problem.
+    pub code: Code,
+    /// Where in the model.
+    pub origin: Origin,
+    /// What is wrong and why.
+    pub message: String,
+    /// What to do; may be empty.
+    pub help: String,
+}
+
+impl Diagnostic {
+    /// A diagnostic without help text.
+    pub fn new(code: Code, origin: Origin, message: impl Into<String>) -> Self {
+        Self { code, origin, message: message.into(), help: String::new() }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.origin.to_string();
+        let separator = if place.is_empty() { "" } else { ": " };
+        write!(f, "error[{}]: {place}{separator}{}", self.code.as_str(), self.message)?;
+        if !self.help.is_empty() {
+            write!(f, "\n  help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// Every problem of one phase; never empty when returned as an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// `Err(self)` when anything was collected, else `Ok(value)`.
+    ///
+    /// # Errors
+    /// The collected problems.
+    pub fn into_result<T>(self, value: T) -> Result<T, Diagnostics> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

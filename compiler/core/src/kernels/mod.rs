@@ -1,0 +1,9 @@
+//! Kernel building blocks shared by operators: index maps, sliding windows, requantization of
+//! channels, elementwise loops. Each writes kernel IR; none knows a target language.
+
+pub mod affine;
+pub mod conv;
+pub mod depthwise;
+pub mod elementwise;
+pub mod requantize;
+pub mod window;

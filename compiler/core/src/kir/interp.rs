@@ -1,0 +1,371 @@
+//! The interpreter: the exact meaning of the kernel IR, and the oracle of every printer. It checks
+//! what C leaves undefined (overflow, out-of-range index) and reports it as an error.
+
+use super::{Access, BinOp, Buf, Expr, Intrinsic, Kernel, Module, Stmt, Tile, TileInst, Ty, Var};
+use crate::graph::TensorData;
+
+/// A broken rule of the kernel IR: always a bug in a kernel, never in the user's model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("kernel {kernel}: {message}")]
+pub struct InterpError {
+    /// Kernel name.
+    pub kernel: String,
+    /// What was violated.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Val {
+    Int(i64),
+    Float(f32),
+}
+
+struct Frame<'a> {
+    kernel: &'a Kernel,
+    arena: &'a mut [u8],
+    /// Byte offset in the arena per buffer; constants live in `constants`.
+    offsets: Vec<usize>,
+    constants: Vec<Vec<u8>>,
+    vars: Vec<Val>,
+}
+
+/// Runs a whole module on an arena that already holds the inputs.
+///
+/// # Errors
+/// A kernel that overflows or leaves its buffers.
+pub fn run_module(module: &Module, arena: &mut [u8]) -> Result<(), InterpError> {
+    for call in &module.calls {
+        run(&module.kernels[call.kernel], arena, &call.offsets)?;
+    }
+    Ok(())
+}
+
+/// Runs one kernel. `offsets` are the byte offsets of its parameters in declaration order.
+///
+/// # Errors
+/// Overflow or an index out of range.
+pub fn run(kernel: &Kernel, arena: &mut [u8], offsets: &[usize]) -> Result<(), InterpError> {
+    let mut of_buffer = Vec::new();
+    let mut constants = Vec::new();
+    let mut next = offsets.iter();
+    for buffer in &kernel.buffers {
+        let (offset, data) = match &buffer.access {
+            Access::Const(data) => (0, TensorData::to_le_bytes(data)),
+            Access::In(_) | Access::Out(_) | Access::Scratch => {
+                (next.next().copied().unwrap_or(usize::MAX), Vec::new())
+            }
+        };
+        of_buffer.push(offset);
+        constants.push(data);
+    }
+    let vars = vec![Val::Int(0); kernel.vars.len()];
+    let mut frame = Frame { kernel, arena, offsets: of_buffer, constants, vars };
+    frame
+        .block(&kernel.body)
+        .map_err(|message| InterpError { kernel: kernel.name.clone(), message })
+}
+
+impl Frame<'_> {
+    fn block(&mut self, body: &[Stmt]) -> Result<(), String> {
+        for stmt in body {
+            self.stmt(stmt)?;
+        }
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), String> {
+        match stmt {
+            Stmt::For { var, extent, step, body } => {
+                for i in (0..*extent).step_by((*step).max(1)) {
+                    self.vars[var.id as usize] = Val::Int(i as i64);
+                    self.block(body)?;
+                }
+            }
+            Stmt::Let(var, e) | Stmt::Assign(var, e) => {
+                let value = self.eval(e)?;
+                self.vars[var.id as usize] = value;
+            }
+            Stmt::Store(buf, index, e) => {
+                let (i, value) = (self.int(index)?, self.eval(e)?);
+                self.store(*buf, i, value)?;
+            }
+            Stmt::If { cond, then, otherwise } => {
+                let taken = self.int(cond)? != 0;
+                self.block(if taken { then } else { otherwise })?;
+            }
+            Stmt::Tile(tile) => self.tile(tile)?,
+            Stmt::Comment(_) => {}
+        }
+        Ok(())
+    }
+
+    fn int(&mut self, e: &Expr) -> Result<i64, String> {
+        match self.eval(e)? {
+            Val::Int(v) => Ok(v),
+            Val::Float(_) => Err(format!("integer expected: {e:?}")),
+        }
+    }
+
+    fn eval(&mut self, e: &Expr) -> Result<Val, String> {
+        Ok(match e {
+            Expr::Int(v, _) => Val::Int(*v),
+            Expr::Float(v) => Val::Float(*v),
+            Expr::Var(v) => self.vars[v.id as usize],
+            Expr::Load(buf, index) => {
+                let i = self.int(index)?;
+                self.load(*buf, i)?
+            }
+            Expr::Bin(op, a, b) => {
+                // Short circuit as in C and Rust: the right side may index out of range.
+                if matches!(op, BinOp::LogicAnd | BinOp::LogicOr) {
+                    let left = self.int(a)? != 0;
+                    return Ok(Val::Int(i64::from(match op {
+                        BinOp::LogicAnd => left && self.int(b)? != 0,
+                        _or => left || self.int(b)? != 0,
+                    })));
+                }
+                let (x, y) = (self.eval(a)?, self.eval(b)?);
+                binary(*op, a.ty(), x, y)?
+            }
+            Expr::Cast(ty, a) => cast(*ty, self.eval(a)?),
+            Expr::Select(c, a, b) => {
+                if self.int(c)? != 0 {
+                    self.eval(a)?
+                } else {
+                    self.eval(b)?
+                }
+            }
+            Expr::Call(f, args) => {
+                let values: Result<Vec<Val>, String> = args.iter().map(|a| self.eval(a)).collect();
+                intrinsic(*f, &values?)?
+            }
+        })
+    }
+
+    fn bytes(&self, buf: Buf, index: i64) -> Result<(bool, usize), String> {
+        let decl = &self.kernel.buffers[buf.id as usize];
+        let i = usize::try_from(index).ok().filter(|&i| i < decl.len).ok_or_else(|| {
+            format!("index {index} outside {} of {} elements", decl.name, decl.len)
+        })?;
+        let is_const = matches!(decl.access, Access::Const(_));
+        let at = self.offsets[buf.id as usize] + i * buf.ty.size();
+        let limit =
+            if is_const { self.constants[buf.id as usize].len() } else { self.arena.len() };
+        if at + buf.ty.size() > limit {
+            return Err(format!("buffer {} lies outside the arena", decl.name));
+        }
+        Ok((is_const, at))
+    }
+
+    fn load(&self, buf: Buf, index: i64) -> Result<Val, String> {
+        let (is_const, at) = self.bytes(buf, index)?;
+        let memory: &[u8] =
+            if is_const { &self.constants[buf.id as usize] } else { self.arena };
+        let b = &memory[at..at + buf.ty.size()];
+        Ok(match buf.ty {
+            Ty::I8 => Val::Int(i64::from(b[0] as i8)),
+            Ty::U8 | Ty::Bool => Val::Int(i64::from(b[0])),
+            Ty::I16 => Val::Int(i64::from(i16::from_le_bytes([b[0], b[1]]))),
+            Ty::I32 => Val::Int(i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            Ty::U32 => Val::Int(i64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            Ty::I64 => Val::Int(i64::from_le_bytes([
+                b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
+            ])),
+            Ty::F32 => Val::Float(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+        })
+    }
+
+    fn store(&mut self, buf: Buf, index: i64, value: Val) -> Result<(), String> {
+        let (is_const, at) = self.bytes(buf, index)?;
+        if is_const {
+            return Err("store to a constant".into());
+        }
+        let raw = match value {
+            Val::Int(v) => v.to_le_bytes().to_vec(),
+            Val::Float(v) => v.to_le_bytes().to_vec(),
+        };
+        let n = buf.ty.size();
+        self.arena[at..at + n].copy_from_slice(&raw[..n]);
+        Ok(())
+    }
+
+    fn tile(&mut self, tile: &Tile) -> Result<(), String> {
+        let mut regs = vec![0u32; tile.registers as usize];
+        let mut at = Vec::new();
+        for cursor in &tile.cursors {
+            at.push(self.int(&cursor.start)? * cursor.buf.ty.size() as i64);
+        }
+        for _ in 0..tile.trips {
+            for inst in &tile.body {
+                match inst {
+                    TileInst::LoadPair { lo, hi, cursor, offset, advance } => {
+                        let address = at[*cursor] + i64::from(*offset);
+                        let buf = tile.cursors[*cursor].buf;
+                        regs[lo.0 as usize] = self.word(buf, address)?;
+                        regs[hi.0 as usize] = self.word(buf, address + 4)?;
+                        if *advance {
+                            at[*cursor] += tile.cursors[*cursor].stride as i64;
+                        }
+                    }
+                    TileInst::Sxtb16 { dst, src, ror8 } => {
+                        let s = regs[src.0 as usize];
+                        regs[dst.0 as usize] =
+                            if *ror8 { tinycc_rt::sxtb16_ror8(s) } else { tinycc_rt::sxtb16(s) };
+                    }
+                    TileInst::Smlad { acc, a, b } => {
+                        let Var { id, .. } = tile.accumulators[*acc];
+                        let Val::Int(old) = self.vars[id as usize] else {
+                            return Err("float accumulator".into());
+                        };
+                        let (a, b) = (regs[a.0 as usize], regs[b.0 as usize]);
+                        let sum = tinycc_rt::smlad(a, b, old as i32);
+                        self.vars[id as usize] = Val::Int(i64::from(sum));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The little-endian word at a byte address of a buffer.
+    fn word(&self, buf: Buf, address: i64) -> Result<u32, String> {
+        if address % 4 != 0 {
+            return Err("unaligned word access in a tile".into());
+        }
+        let size = buf.ty.size() as i64;
+        let last = (address + 3).div_euclid(size);
+        let (is_const, _) = self.bytes(buf, last)?;
+        let (_, first) = self.bytes(buf, address.div_euclid(size))?;
+        let memory: &[u8] =
+            if is_const { &self.constants[buf.id as usize] } else { self.arena };
+        Ok(u32::from_le_bytes([
+            memory[first],
+            memory[first + 1],
+            memory[first + 2],
+            memory[first + 3],
+        ]))
+    }
+}
+
+fn cast(ty: Ty, value: Val) -> Val {
+    match (ty, value) {
+        (Ty::F32, Val::Int(v)) => Val::Float(v as f32),
+        (Ty::F32, v @ Val::Float(_)) => v,
+        (_, Val::Float(f)) => cast(ty, Val::Int(f as i64)),
+        (Ty::Bool, Val::Int(v)) => Val::Int(i64::from(v != 0)),
+        (Ty::I8, Val::Int(v)) => Val::Int(i64::from(v as i8)),
+        (Ty::U8, Val::Int(v)) => Val::Int(i64::from(v as u8)),
+        (Ty::I16, Val::Int(v)) => Val::Int(i64::from(v as i16)),
+        (Ty::I32, Val::Int(v)) => Val::Int(i64::from(v as i32)),
+        (Ty::U32, Val::Int(v)) => Val::Int(i64::from(v as u32)),
+        (Ty::I64, v @ Val::Int(_)) => v,
+    }
+}
+
+fn binary(op: BinOp, ty: Ty, x: Val, y: Val) -> Result<Val, String> {
+    match (x, y) {
+        (Val::Float(a), Val::Float(b)) => float_binary(op, a, b),
+        (Val::Int(a), Val::Int(b)) => int_binary(op, ty, a, b),
+        (Val::Int(_), Val::Float(_)) | (Val::Float(_), Val::Int(_)) => {
+            Err(format!("mixed operands of {op:?}"))
+        }
+    }
+}
+
+fn float_binary(op: BinOp, a: f32, b: f32) -> Result<Val, String> {
+    Ok(match op {
+        BinOp::Add => Val::Float(a + b),
+        BinOp::Sub => Val::Float(a - b),
+        BinOp::Mul => Val::Float(a * b),
+        BinOp::Div => Val::Float(a / b),
+        BinOp::Lt => Val::Int(i64::from(a < b)),
+        BinOp::Le => Val::Int(i64::from(a <= b)),
+        BinOp::Gt => Val::Int(i64::from(a > b)),
+        BinOp::Ge => Val::Int(i64::from(a >= b)),
+        BinOp::Eq => Val::Int(i64::from(a == b)),
+        BinOp::Ne => Val::Int(i64::from(a != b)),
+        BinOp::Rem
+        | BinOp::Shl
+        | BinOp::Shr
+        | BinOp::And
+        | BinOp::Or
+        | BinOp::Xor
+        | BinOp::LogicAnd
+        | BinOp::LogicOr => return Err(format!("{op:?} on floats")),
+    })
+}
+
+fn int_binary(op: BinOp, ty: Ty, a: i64, b: i64) -> Result<Val, String> {
+    let overflow = || format!("overflow: {a} {op:?} {b}");
+    let value = match op {
+        BinOp::Add => a.checked_add(b).ok_or_else(overflow)?,
+        BinOp::Sub => a.checked_sub(b).ok_or_else(overflow)?,
+        BinOp::Mul => a.checked_mul(b).ok_or_else(overflow)?,
+        BinOp::Div => a.checked_div(b).ok_or_else(overflow)?,
+        BinOp::Rem => a.checked_rem(b).ok_or_else(overflow)?,
+        BinOp::Shl => a.checked_shl(b as u32).ok_or_else(overflow)?,
+        BinOp::Shr => a.checked_shr(b as u32).ok_or_else(overflow)?,
+        BinOp::And => a & b,
+        BinOp::Or => a | b,
+        BinOp::Xor => a ^ b,
+        BinOp::Lt => i64::from(a < b),
+        BinOp::Le => i64::from(a <= b),
+        BinOp::Gt => i64::from(a > b),
+        BinOp::Ge => i64::from(a >= b),
+        BinOp::Eq => i64::from(a == b),
+        BinOp::Ne => i64::from(a != b),
+        BinOp::LogicAnd => i64::from(a != 0 && b != 0),
+        BinOp::LogicOr => i64::from(a != 0 || b != 0),
+    };
+    let in_range = match ty {
+        Ty::U32 => u32::try_from(value).is_ok(),
+        Ty::I64 => true,
+        Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::I32 | Ty::F32 => i32::try_from(value).is_ok(),
+    };
+    if in_range { Ok(Val::Int(value)) } else { Err(overflow()) }
+}
+
+fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
+    let int = |i: usize| match args.get(i) {
+        Some(Val::Int(v)) => Ok(*v as i32),
+        _float => Err(format!("{f:?}: integer operand {i} expected")),
+    };
+    let word = |i: usize| int(i).map(|v| v as u32);
+    let real = |i: usize| match args.get(i) {
+        Some(Val::Float(v)) => Ok(*v),
+        _int => Err(format!("{f:?}: float operand {i} expected")),
+    };
+    let n = |v: i32| Val::Int(i64::from(v));
+    let u = |v: u32| Val::Int(i64::from(v));
+    Ok(match f {
+        Intrinsic::Requantize => n(tinycc_rt::requantize(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::RequantizeShr => n(tinycc_rt::requantize_shr(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::RequantizeShrPos => n(tinycc_rt::requantize_shr_pos(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::Srdhm => n(tinycc_rt::saturating_rounding_doubling_high_mul(int(0)?, int(1)?)),
+        Intrinsic::RoundingDivideByPot => n(tinycc_rt::rounding_divide_by_pot(int(0)?, int(1)?)),
+        Intrinsic::Clamp => n(tinycc_rt::clamp(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::MinI32 => n(tinycc_rt::min_i32(int(0)?, int(1)?)),
+        Intrinsic::MaxI32 => n(tinycc_rt::max_i32(int(0)?, int(1)?)),
+        Intrinsic::MinF32 => Val::Float(tinycc_rt::min_f32(real(0)?, real(1)?)),
+        Intrinsic::MaxF32 => Val::Float(tinycc_rt::max_f32(real(0)?, real(1)?)),
+        Intrinsic::DivRound => n(tinycc_rt::div_round(int(0)?, int(1)?)),
+        Intrinsic::SoftmaxRecip => n(tinycc_rt::softmax_recip(word(0)?)),
+        Intrinsic::SoftmaxShift => n(tinycc_rt::softmax_shift(word(0)?)),
+        Intrinsic::SoftmaxFinish => n(tinycc_rt::softmax_finish(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::RoundHalfAwayF32 => n(tinycc_rt::round_half_away_f32(real(0)?)),
+        Intrinsic::Sxtb16 => u(tinycc_rt::sxtb16(word(0)?)),
+        Intrinsic::Sxtb16Ror8 => u(tinycc_rt::sxtb16_ror8(word(0)?)),
+        Intrinsic::Sadd16 => u(tinycc_rt::sadd16(word(0)?, word(1)?)),
+        Intrinsic::Smlad => n(tinycc_rt::smlad(word(0)?, word(1)?, int(2)?)),
+        Intrinsic::Smmulr => n(tinycc_rt::smmulr(int(0)?, int(1)?)),
+        Intrinsic::Ssat8 => n(tinycc_rt::ssat8(int(0)?)),
+        Intrinsic::Exp => Val::Float(crate::numeric::math::exp(real(0)?)),
+        Intrinsic::Log => Val::Float(crate::numeric::math::log(real(0)?)),
+        Intrinsic::Tanh => Val::Float(crate::numeric::math::tanh(real(0)?)),
+        Intrinsic::Erf => Val::Float(crate::numeric::math::erf(real(0)?)),
+        Intrinsic::Sqrt => Val::Float(real(0)?.sqrt()),
+        Intrinsic::Floor => Val::Float(real(0)?.floor()),
+        Intrinsic::FAbs => Val::Float(real(0)?.abs()),
+        Intrinsic::Expm1 => Val::Float(crate::numeric::math::expm1(real(0)?)),
+    })
+}

@@ -1,0 +1,21 @@
+//! tinycc's compiler core, from model bytes to kernel IR.
+//!
+//! One direction only: `format` reads bytes into a `graph`; `pass`es rewrite the graph; `lower`
+//! schedules it, builds one kernel per operator (`op` + `kernels` -> `kir`), plans the arena
+//! (`memory`) and returns a `kir::Module` that printers in other crates turn into text.
+//! This crate does no I/O, prints nothing and never panics on input.
+
+pub mod diagnostic;
+pub mod format;
+pub mod graph;
+pub mod kernels;
+pub mod kir;
+pub mod lower;
+pub mod memory;
+pub mod numeric;
+pub mod op;
+pub mod pass;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+pub use graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType};
+pub use op::{Op, Operator};

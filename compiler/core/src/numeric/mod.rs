@@ -1,0 +1,161 @@
+//! Compile-time arithmetic: quantized multipliers, activation ranges, correctly rounded float32
+//! functions. What emitted code executes lives in `tinycc-rt`, not here.
+
+pub mod math;
+
+use crate::graph::QuantParams;
+use crate::kir::{Expr, Intrinsic, int};
+
+/// A positive real multiplier as mantissa * 2^(exponent - 31), mantissa in [2^30, 2^31) or 0.
+/// Source: numerics 2.1 (TensorFlow Lite `QuantizeMultiplier`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multiplier {
+    /// Q0.31 mantissa.
+    pub mantissa: i32,
+    /// Power of two.
+    pub exponent: i32,
+}
+
+impl Multiplier {
+    /// Nearest representation of `real` (finite, >= 0); values below 2^-32 become 0.
+    #[must_use]
+    pub fn from_real(real: f64) -> Self {
+        if real == 0.0 || !real.is_finite() {
+            return Self { mantissa: 0, exponent: 0 };
+        }
+        let (fraction, mut exponent) = libm::frexp(real);
+        let mut q = (fraction * 2f64.powi(31)).round() as i64;
+        if q == 1 << 31 {
+            q /= 2;
+            exponent += 1;
+        }
+        if exponent < -31 {
+            return Self { mantissa: 0, exponent: 0 };
+        }
+        Self { mantissa: q as i32, exponent }
+    }
+
+    /// The requantized value of `acc` (double rounding).
+    #[must_use]
+    pub fn apply(self, acc: i32) -> i32 {
+        tinycc_rt::requantize(acc, self.mantissa, self.exponent)
+    }
+
+    /// Whether the one-multiply closed form is exact for it (numerics 3.3, r >= 2).
+    #[must_use]
+    pub fn is_plain_shift(self) -> bool {
+        self.exponent <= -2
+    }
+
+    /// The expression that requantizes `acc` by this constant. `clamped_at_zero_point` says that
+    /// negative results are cut off afterwards, which allows the cheapest form.
+    #[must_use]
+    pub fn requantize(self, acc: Expr, clamped_at_zero_point: bool) -> Expr {
+        let mantissa = int(i64::from(self.mantissa));
+        let (f, last) = match (self.is_plain_shift(), clamped_at_zero_point) {
+            (true, true) => (Intrinsic::RequantizeShrPos, -self.exponent - 1),
+            (true, false) => (Intrinsic::RequantizeShr, -self.exponent - 1),
+            (false, _) => (Intrinsic::Requantize, self.exponent),
+        };
+        Expr::call(f, vec![acc, mantissa, int(i64::from(last))])
+    }
+}
+
+/// Activation fused into an operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// None.
+    #[default]
+    None,
+    /// max(x, 0).
+    Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
+    /// min(max(x, -1), 1).
+    ReluN1To1,
+}
+
+impl Activation {
+    /// Clamp range of quantized int8 results (numerics 2.3; the division is in float32).
+    #[must_use]
+    pub fn range_i8(self, scale: f32, zero_point: i32) -> (i32, i32) {
+        let quantize = |x: f32| {
+            let q = (x / scale).round() as i64 + i64::from(zero_point);
+            q.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+        };
+        let (lo, hi) = match self {
+            Activation::None => (-128, 127),
+            Activation::Relu => (quantize(0.0).max(-128), 127),
+            Activation::Relu6 => (quantize(0.0).max(-128), quantize(6.0).min(127)),
+            Activation::ReluN1To1 => (quantize(-1.0).max(-128), quantize(1.0).min(127)),
+        };
+        // Degenerate scales can cross over; keep lo <= hi so that clamping is defined.
+        (lo.min(127), hi.max(lo.min(127)))
+    }
+
+    /// Clamp range of float results, if any.
+    #[must_use]
+    pub fn range_f32(self) -> Option<(Option<f32>, Option<f32>)> {
+        match self {
+            Activation::None => None,
+            Activation::Relu => Some((Some(0.0), None)),
+            Activation::Relu6 => Some((Some(0.0), Some(6.0))),
+            Activation::ReluN1To1 => Some((Some(-1.0), Some(1.0))),
+        }
+    }
+
+    /// Applies the activation to a float.
+    #[must_use]
+    pub fn apply_f32(self, x: f32) -> f32 {
+        match self.range_f32() {
+            None => x,
+            Some((lo, hi)) => {
+                let x = lo.map_or(x, |lo| tinycc_rt::max_f32(x, lo));
+                hi.map_or(x, |hi| tinycc_rt::min_f32(x, hi))
+            }
+        }
+    }
+
+    /// The expression that applies the activation to a float.
+    #[must_use]
+    pub fn lower_f32(self, x: Expr) -> Expr {
+        let Some((lo, hi)) = self.range_f32() else { return x };
+        let x = match lo {
+            Some(lo) => Expr::call(Intrinsic::MaxF32, vec![x, Expr::Float(lo)]),
+            None => x,
+        };
+        match hi {
+            Some(hi) => Expr::call(Intrinsic::MinF32, vec![x, Expr::Float(hi)]),
+            None => x,
+        }
+    }
+}
+
+/// Per-channel multipliers input * weight / output, combined in double (numerics 2.2).
+#[must_use]
+pub fn channel_multipliers(
+    input: f32,
+    weights: &QuantParams,
+    output: f32,
+    channels: usize,
+) -> Vec<Multiplier> {
+    (0..channels)
+        .map(|c| {
+            let product = f64::from(input) * f64::from(weights.channel_scale(c));
+            Multiplier::from_real(product / f64::from(output))
+        })
+        .collect()
+}
+
+/// Real value of a quantized integer: float32(double(scale) * (q - zero_point)).
+#[must_use]
+pub fn dequantize(q: i32, scale: f32, zero_point: i32) -> f32 {
+    (f64::from(scale) * f64::from(q - zero_point)) as f32
+}
+
+/// int8 nearest to a real value: clamp(round_half_away(x / scale) + zero_point), float32 division.
+#[must_use]
+pub fn quantize_i8(x: f32, scale: f32, zero_point: i32) -> i8 {
+    let q = i64::from(tinycc_rt::round_half_away_f32(x / scale)) + i64::from(zero_point);
+    q.clamp(-128, 127) as i8
+}

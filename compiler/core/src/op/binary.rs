@@ -1,0 +1,93 @@
+//! What elementwise binary operators with broadcasting have in common. Not an operator itself.
+
+use super::{OpError, Reuse, Signature};
+use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::kernels::elementwise::{Broadcast, broadcast};
+use crate::kir::{Expr, KernelBuilder};
+
+/// Two operands of one accepted type that broadcast; the result has the broadcast shape.
+///
+/// # Errors
+/// Other counts, types or shapes; int8 without per-tensor quantization.
+pub fn infer(s: &Signature<'_>, accepted: &[DType]) -> Result<Vec<TensorType>, OpError> {
+    s.expect_operands(2, 2)?;
+    let (a, b) = (s.operand(0)?, s.operand(1)?);
+    if a.dtype() != b.dtype() || !accepted.contains(&a.dtype()) {
+        return Err(OpError::types(s));
+    }
+    if a.dtype() == DType::I8 {
+        a.per_tensor()?;
+        b.per_tensor()?;
+        s.result(0)?.per_tensor()?;
+    }
+    let shape = broadcast(a.shape(), b.shape()).ok_or_else(|| {
+        OpError::invalid(format!("shapes {} and {} do not broadcast", a.shape(), b.shape()))
+    })?;
+    Ok(vec![TensorType::new(a.dtype(), shape)])
+}
+
+fn plan(s: &Signature<'_>) -> Result<Broadcast, OpError> {
+    let (a, b) = (s.operand(0)?.shape(), s.operand(1)?.shape());
+    Broadcast::new(a, b)
+        .ok_or_else(|| OpError::invalid(format!("shapes {a} and {b} do not broadcast")))
+}
+
+/// Evaluates float32 elements.
+///
+/// # Errors
+/// Operands of another type.
+pub fn eval_f32(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    f: impl Fn(f32, f32) -> f32,
+) -> Result<Vec<Tensor>, OpError> {
+    let [Some(a), Some(b)] = [0, 1].map(|i| inputs.get(i).and_then(|t| t.as_f32())) else {
+        return Err(OpError::types(s));
+    };
+    let mut out = Vec::new();
+    plan(s)?.for_each(&mut |i, j| out.push(f(a[i], b[j])));
+    Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::F32(out) }])
+}
+
+/// Evaluates int8 elements; `f` gets raw integers and returns a value that fits int8.
+///
+/// # Errors
+/// Operands of another type.
+pub fn eval_i8(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    f: impl Fn(i32, i32) -> i32,
+) -> Result<Vec<Tensor>, OpError> {
+    let [Some(a), Some(b)] = [0, 1].map(|i| inputs.get(i).and_then(|t| t.as_i8())) else {
+        return Err(OpError::types(s));
+    };
+    let mut out = Vec::new();
+    plan(s)?.for_each(&mut |i, j| out.push(f(i32::from(a[i]), i32::from(b[j])) as i8));
+    Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::I8(out) }])
+}
+
+/// The result may overwrite an operand of the result's own shape.
+#[must_use]
+pub fn reuse(s: &Signature<'_>) -> Reuse {
+    let full = |i: &usize| match (s.operands.get(*i), s.results.first()) {
+        (Some(x), Some(y)) => x.ty == y.ty,
+        _missing => false,
+    };
+    Reuse::InPlace([0, 1].into_iter().filter(full).collect())
+}
+
+/// Builds the loops; `f` gets both elements widened (int8 to I32).
+///
+/// # Errors
+/// Shapes that do not broadcast.
+pub fn lower(
+    s: &Signature<'_>,
+    k: &mut KernelBuilder,
+    f: impl Fn(&mut KernelBuilder, Expr, Expr) -> Expr,
+) -> Result<(), OpError> {
+    let plan = plan(s)?;
+    let (a, b) = (k.operand(s, 0, "a")?, k.operand(s, 1, "b")?);
+    let y = k.result(s, 0, "y")?;
+    plan.build(k, (a, b, y), f);
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The one test every operator takes: on seeded random data, inference agrees with evaluation's
+//! shape, and interpreting the lowered kernel gives what evaluation gives. Test-only.
+
+use super::{Constant, Input, Op};
+use crate::diagnostic::Origin;
+use crate::graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value};
+use crate::kir::interp;
+use crate::lower::{self, Core};
+use crate::pass;
+use std::sync::Arc;
+
+/// An operand of a test case.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    ty: TensorType,
+    quant: Option<QuantParams>,
+    constant: Option<TensorData>,
+}
+
+impl Spec {
+    /// An int8 input, full range.
+    pub(crate) fn i8(shape: &[usize], scale: f32, zero_point: i32) -> Self {
+        let quant = Some(QuantParams::per_tensor(scale, zero_point));
+        Self { ty: TensorType::new(DType::I8, shape.into()), quant, constant: None }
+    }
+
+    /// A float32 input in [-4, 4).
+    pub(crate) fn f32(shape: &[usize]) -> Self {
+        Self { ty: TensorType::new(DType::F32, shape.into()), quant: None, constant: None }
+    }
+
+    /// An input of any type.
+    pub(crate) fn of(dtype: DType, shape: &[usize]) -> Self {
+        Self { ty: TensorType::new(dtype, shape.into()), quant: None, constant: None }
+    }
+
+    /// Constant random data of the same type.
+    pub(crate) fn constant(mut self, seed: u64) -> Self {
+        self.constant = Some(random(&self.ty, seed));
+        self
+    }
+
+    /// Constant given data.
+    pub(crate) fn data(mut self, data: TensorData) -> Self {
+        self.constant = Some(data);
+        self
+    }
+
+    /// Quantization per index of `axis`, zero points 0.
+    pub(crate) fn per_axis(mut self, axis: usize, scales: Vec<f32>) -> Self {
+        let zero_points = vec![0; scales.len()];
+        self.quant = Some(QuantParams { scales, zero_points, axis: Some(axis) });
+        self
+    }
+}
+
+/// xorshift64*: deterministic on every machine.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
+
+/// Random tensor data of a type.
+pub(crate) fn random(ty: &TensorType, seed: u64) -> TensorData {
+    let mut rng = Random::new(seed + 1);
+    let n = ty.shape.elements();
+    let mut next = || (rng.next() >> 32) as u32;
+    match ty.dtype {
+        DType::I8 => TensorData::I8((0..n).map(|_| next() as i8).collect()),
+        DType::I16 => TensorData::I16((0..n).map(|_| next() as i16).collect()),
+        DType::I32 => TensorData::I32((0..n).map(|_| next() as i32 >> 20).collect()),
+        DType::I64 => TensorData::I64((0..n).map(|_| i64::from(next() as i32 >> 20)).collect()),
+        DType::F32 => {
+            let unit = |x: u32| (x >> 8) as f32 / (1 << 24) as f32;
+            TensorData::F32((0..n).map(|_| unit(next()) * 8.0 - 4.0).collect())
+        }
+        DType::Bool => TensorData::Bool((0..n).map(|_| (next() & 1) as u8).collect()),
+    }
+}
+
+/// Runs the test for generic and DSP cores. `quant` gives scale and zero point of quantized results.
+pub(crate) fn check(op: impl Into<Op>, operands: &[Spec], quant: &[(f32, i32)]) {
+    let op = op.into();
+    for core in [Core::Generic, Core::CortexM4] {
+        for seed in 0..3 {
+            check_once(&op, operands, quant, core, seed);
+        }
+    }
+}
+
+/// The graph of one operator on the given operands.
+pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Graph {
+    let mut graph = Graph::new();
+    let mut ids = Vec::new();
+    for (i, spec) in operands.iter().enumerate() {
+        let value =
+            Value { name: format!("operand{i}"), ty: spec.ty.clone(), quant: spec.quant.clone() };
+        let op: Op = match &spec.constant {
+            Some(data) => {
+                let tensor = Tensor { shape: spec.ty.shape.clone(), data: data.clone() };
+                Constant { tensor: Arc::new(tensor) }.into()
+            }
+            None => Input { ty: spec.ty.clone() }.into(),
+        };
+        ids.push(graph.add(op, vec![value], Origin::default()).result(0));
+    }
+    let value = |ty: TensorType, i: usize| Value {
+        name: format!("result{i}"),
+        ty,
+        quant: quant.get(i).or(quant.last()).map(|&(s, z)| QuantParams::per_tensor(s, z)),
+    };
+    // Inference may look at the declared result, so declare something first: enough results of a
+    // dummy type, then the inferred ones.
+    let dummy = |i| value(TensorType::new(DType::I8, Shape(vec![1])), i);
+    let node = graph.add_with(op.clone(), &ids, (0..8).map(dummy).collect(), Origin::default());
+    let types = op.infer(&graph.signature(node)).expect("the operands fit");
+    graph.get_mut(node).expect("just added").results =
+        types.into_iter().enumerate().map(|(i, ty)| value(ty, i)).collect();
+    let results = graph.get(node).expect("just added").results.len();
+    graph.set_outputs((0..results).map(|r| node.result(r)).collect());
+    graph
+}
+
+fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {
+    let graph = graph_of(op, operands, quant);
+    let inputs: Vec<Tensor> = graph
+        .inputs()
+        .iter()
+        .enumerate()
+        .map(|(i, n)| {
+            let ty = graph.value(n.result(0)).expect("input").ty.clone();
+            Tensor { shape: ty.shape.clone(), data: random(&ty, seed * 100 + i as u64) }
+        })
+        .collect();
+    let expected = crate::op::evaluate::run(&graph, &inputs).expect("evaluates");
+    let mut lowered = graph;
+    pass::run_all(&mut lowered, pass::LEGALISE).expect("passes");
+    let legal = lower::legalise(lowered, core).expect("legal");
+    let module = lower::lower(&legal).expect("lowers");
+    let mut arena = vec![0xAAu8; module.arena_bytes];
+    for (port, tensor) in module.inputs.iter().zip(&inputs) {
+        let bytes = tensor.data.to_le_bytes();
+        arena[port.offset..port.offset + bytes.len()].copy_from_slice(&bytes);
+    }
+    interp::run_module(&module, &mut arena).expect("interprets");
+    for (port, want) in module.outputs.iter().zip(&expected) {
+        assert_eq!(port.ty, want.ty(), "{op:?}");
+        let bytes = &arena[port.offset..port.offset + port.ty.bytes()];
+        let got = TensorData::from_le_bytes(port.ty.dtype, bytes).expect("whole elements");
+        compare(op, &got, &want.data);
+    }
+}
+
+fn compare(op: &Op, got: &TensorData, want: &TensorData) {
+    let (TensorData::F32(g), TensorData::F32(w)) = (got, want) else {
+        assert_eq!(got, want, "{op:?}");
+        return;
+    };
+    for (i, (g, w)) in g.iter().zip(w).enumerate() {
+        let close = (g - w).abs() <= 1e-5 + 1e-5 * w.abs() || g == w || g.is_nan() && w.is_nan();
+        assert!(close, "{op:?}: element {i}: {g} is not {w}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Integer arithmetic of emitted programs, bit-exact with TensorFlow Lite Micro; no kernels here.
+//!
+//! The crate is used three times: the compiler's reference evaluation and compile-time tables
+//! call the Rust functions, emitted Rust links them, and emitted C embeds pieces of
+//! [`C_HEADER`], which [`snippet`] cuts out. `vectors/*.csv` drive the tests of both languages.
+//!
+//! | module | functions | in C |
+//! |---|---|---|
+//! | [`round`] | clamp, minimum and maximum, rounding division, float to integer, clz | all |
+//! | [`mod@requantize`] | int32 accumulator times a quantised multiplier | all |
+//! | [`fixed_point`] | reciprocal, exponential, logistic, tanh | reciprocal and its helper |
+//! | [`softmax`] | the end of an int8 softmax row | all |
+//! | [`dsp`] | two- and four-lane operations of the Arm DSP extension | all |
+//!
+//! Only in Rust, because the compiler turns them into tables before C is written: `exp_q5`,
+//! `one_minus_x_over_one_plus_x`, `logistic_q4`, `tanh_q4`.
+//!
+//! No function panics. Arguments outside a documented range give an unspecified value.
+#![no_std]
+
+pub mod dsp;
+pub mod fixed_point;
+pub mod requantize;
+pub mod round;
+pub mod snippet;
+pub mod softmax;
+
+pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
+pub use fixed_point::{
+    exp_q5, logistic_q4, one_minus_x_over_one_plus_x, one_over_one_plus_x,
+    saturating_rounding_multiply_by_pot, tanh_q4,
+};
+pub use requantize::{
+    requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+};
+pub use round::{clamp, clz, div_round, max_f32, max_i32, min_f32, min_i32, round_half_away_f32};
+pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
+
+/// The C99 header with the same functions, named `tcc_` plus the Rust name.
+pub const C_HEADER: &str = include_str!("../include/tinycc_rt.h");
