@@ -1,1 +1,83 @@
-//! Targets.
+//! Code generators. A target turns a legal graph into files in memory; it never touches the disk.
+//!
+//! One module per target, plus `boards/` with example firmware as data.
+
+pub mod c;
+
+use std::collections::BTreeMap;
+use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::kir::Module;
+use tinycc_core::lower::{Core, Legal};
+use tinycc_core::op::{Op, Signature};
+use tinycc_core::pass::Pass;
+
+/// Emitted files: relative path -> bytes, in path order.
+pub type Artifacts = BTreeMap<String, Vec<u8>>;
+
+/// A target's answer about one operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// Has a kernel of its own.
+    Native,
+    /// Expressed by other operators through the named pass.
+    Decompose(&'static str),
+    /// Not expressible, with the reason.
+    No(String),
+}
+
+/// What emission needs to know besides the graph.
+#[derive(Clone, Debug)]
+pub struct EmitOptions {
+    /// C identifier that prefixes everything emitted, for example `kws`.
+    pub name: String,
+    /// Processor to specialise for.
+    pub core: Core,
+    /// Example programs to add, by the names in [`Target::examples`].
+    pub examples: Vec<String>,
+    /// The user's options as they should appear in the manifest.
+    pub options: BTreeMap<String, String>,
+    /// Model file name for comments and the manifest (no directories: output must not depend on
+    /// where the model lies).
+    pub source: String,
+}
+
+/// What emission yields besides files.
+#[derive(Clone, Debug)]
+pub struct Emitted {
+    /// The files.
+    pub artifacts: Artifacts,
+    /// The kernel IR they were printed from.
+    pub module: Module,
+    /// Estimated bytes of machine code (constants not included).
+    pub code_bytes: usize,
+    /// Upper estimate of the stack one invocation needs, in bytes.
+    pub stack_bytes: usize,
+}
+
+/// A code generator.
+pub trait Target: Sync {
+    /// Name on the command line.
+    fn name(&self) -> &'static str;
+    /// One line for `tinycc targets`.
+    fn about(&self) -> &'static str;
+    /// Passes it needs, in order.
+    fn passes(&self) -> &'static [Pass];
+    /// Example programs it can add: name and one line.
+    fn examples(&self) -> &'static [(&'static str, &'static str)];
+    /// Whether it can express an operator application, asked before its passes run.
+    fn supports(&self, op: &Op, signature: &Signature<'_>, core: Core) -> Support;
+    /// Emits the files.
+    ///
+    /// # Errors
+    /// Options that do not fit; nothing else can fail on a legal graph.
+    fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics>;
+}
+
+/// All targets.
+pub const TARGETS: &[&dyn Target] = &[&c::C];
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static dyn Target> {
+    TARGETS.iter().copied().find(|t| t.name() == name)
+}

@@ -1,1 +1,11 @@
-//! Helpers shared by the workspace tests.
+//! Helpers shared by the workspace tests: fixture lists, raw tensor files, comparison. No tests.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test support: a broken fixture should stop the test"
+)]
+
+pub mod cases;
+pub mod compare;

@@ -117,7 +117,12 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         for (b, buffer) in kernel.params().filter(|(_, b)| b.access == Access::Scratch) {
             scratch_of.insert((k, b), requests.len());
             let size = buffer.len * buffer.ty.size();
-            requests.push(planner::Request { size, align: ALIGN.max(buffer.ty.size()), first: *step, last: *step });
+            requests.push(planner::Request {
+                size,
+                align: ALIGN.max(buffer.ty.size()),
+                first: *step,
+                last: *step,
+            });
         }
     }
     let too_large = |message: String| {
@@ -206,10 +211,10 @@ fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option
     let (operator, origin, macs) = graph.get(id).map_or_else(Default::default, |n| {
         (n.op.name().to_string(), n.origin.clone(), n.op.macs(&signature))
     });
-    let output = signature
-        .results
-        .first()
-        .map_or_else(|| crate::TensorType::new(crate::DType::I8, crate::Shape(vec![0])), |r| r.ty.clone());
+    let output = signature.results.first().map_or_else(
+        || crate::TensorType::new(crate::DType::I8, crate::Shape(vec![0])),
+        |r| r.ty.clone(),
+    );
     let weights_bytes = if index.is_some() { weights(kernel) } else { 0 };
     Layer { name, operator, origin, output, macs, weights_bytes, live_bytes: 0, kernel: index }
 }

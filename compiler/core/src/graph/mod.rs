@@ -274,7 +274,12 @@ impl Graph {
                 Op::Constant(Constant { tensor }) => Some(tensor.as_ref()),
                 _other => None,
             };
-            Some(ValueInfo { name: &value.name, ty: &value.ty, quant: value.quant.as_ref(), constant })
+            Some(ValueInfo {
+                name: &value.name,
+                ty: &value.ty,
+                quant: value.quant.as_ref(),
+                constant,
+            })
         };
         let results = self.get(id).map_or(0, |n| n.results.len());
         Signature {

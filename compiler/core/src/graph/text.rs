@@ -18,7 +18,8 @@ pub fn print(graph: &Graph) -> String {
         for (r, value) in node.results.iter().enumerate() {
             let n = names.len();
             names.insert(id.result(r), n);
-            let quant = value.quant.as_ref().map(|q| format!(" {}", quant_text(q))).unwrap_or_default();
+            let quant =
+                value.quant.as_ref().map(|q| format!(" {}", quant_text(q))).unwrap_or_default();
             results.push(format!("%{n}: {}{quant}", value.ty));
         }
         let operands: Vec<String> = graph

@@ -76,7 +76,10 @@ fn verify_node(graph: &Graph, id: NodeId, problems: &mut Diagnostics) {
                     problems.push(Diagnostic::new(
                         Code::InvalidOperator,
                         origin,
-                        format!("the result is declared as {}, but the operator yields {ty}", value.ty),
+                        format!(
+                            "the result is declared as {}, but the operator yields {ty}",
+                            value.ty
+                        ),
                     ));
                 }
             }
@@ -122,10 +125,9 @@ pub fn check_quant(quant: &QuantParams, shape: &Shape) -> Result<(), String> {
         Some(axis) if axis >= shape.rank() => {
             Err(format!("quantized dimension {axis} does not exist in shape {shape}"))
         }
-        Some(axis) if quant.scales.len() != shape.0[axis] => Err(format!(
-            "{} scales for dimension {axis} of shape {shape}",
-            quant.scales.len()
-        )),
+        Some(axis) if quant.scales.len() != shape.0[axis] => {
+            Err(format!("{} scales for dimension {axis} of shape {shape}", quant.scales.len()))
+        }
         _valid => Ok(()),
     }
 }

@@ -61,8 +61,7 @@ impl Depthwise {
             .collect();
         let (y, x) = (self.window.y, self.window.x);
         let row_start = pixel.batch.clone() * idx(y.input) + pixel.iy.clone();
-        let first =
-            (row_start * idx(x.input) + pixel.ix.clone()) * idx(self.in_channels);
+        let first = (row_start * idx(x.input) + pixel.ix.clone()) * idx(self.in_channels);
         let first = k.let_("x0", first);
         if pixel.interior && y.kernel * x.kernel <= UNROLL {
             for ky in 0..y.kernel {

@@ -122,8 +122,13 @@ impl Window {
                     let ix = k.let_("ix", ox.clone() * idx(x.stride) - idx(x.before));
                     let row = n.clone() * idx(y.output) + oy.clone();
                     let out = k.let_("pixel", row * idx(x.output) + ox.clone());
-                    let pixel =
-                        |interior| Pixel { batch: n.clone(), iy: iy.clone(), ix: ix.clone(), out: out.clone(), interior };
+                    let pixel = |interior| Pixel {
+                        batch: n.clone(),
+                        iy: iy.clone(),
+                        ix: ix.clone(),
+                        out: out.clone(),
+                        interior,
+                    };
                     let inside = within(&y, oy.clone()).and(within(&x, ox.clone()));
                     // Both closures need `body`, one after the other: decide by literal or build both.
                     match inside.literal() {

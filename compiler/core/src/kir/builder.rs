@@ -114,10 +114,7 @@ impl KernelBuilder {
     }
 
     /// Collects what `f` appends into a block of its own.
-    pub fn block<E>(
-        &mut self,
-        f: impl FnOnce(&mut Self) -> Result<(), E>,
-    ) -> Result<Vec<Stmt>, E> {
+    pub fn block<E>(&mut self, f: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<Vec<Stmt>, E> {
         self.stack.push(Vec::new());
         let outcome = f(self);
         let block = self.stack.pop().unwrap_or_default();

@@ -149,8 +149,7 @@ impl Frame<'_> {
         })?;
         let is_const = matches!(decl.access, Access::Const(_));
         let at = self.offsets[buf.id as usize] + i * buf.ty.size();
-        let limit =
-            if is_const { self.constants[buf.id as usize].len() } else { self.arena.len() };
+        let limit = if is_const { self.constants[buf.id as usize].len() } else { self.arena.len() };
         if at + buf.ty.size() > limit {
             return Err(format!("buffer {} lies outside the arena", decl.name));
         }
@@ -159,8 +158,7 @@ impl Frame<'_> {
 
     fn load(&self, buf: Buf, index: i64) -> Result<Val, String> {
         let (is_const, at) = self.bytes(buf, index)?;
-        let memory: &[u8] =
-            if is_const { &self.constants[buf.id as usize] } else { self.arena };
+        let memory: &[u8] = if is_const { &self.constants[buf.id as usize] } else { self.arena };
         let b = &memory[at..at + buf.ty.size()];
         Ok(match buf.ty {
             Ty::I8 => Val::Int(i64::from(b[0] as i8)),
@@ -168,9 +166,9 @@ impl Frame<'_> {
             Ty::I16 => Val::Int(i64::from(i16::from_le_bytes([b[0], b[1]]))),
             Ty::I32 => Val::Int(i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
             Ty::U32 => Val::Int(i64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
-            Ty::I64 => Val::Int(i64::from_le_bytes([
-                b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
-            ])),
+            Ty::I64 => {
+                Val::Int(i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+            }
             Ty::F32 => Val::Float(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
         })
     }
@@ -236,8 +234,7 @@ impl Frame<'_> {
         let last = (address + 3).div_euclid(size);
         let (is_const, _) = self.bytes(buf, last)?;
         let (_, first) = self.bytes(buf, address.div_euclid(size))?;
-        let memory: &[u8] =
-            if is_const { &self.constants[buf.id as usize] } else { self.arena };
+        let memory: &[u8] = if is_const { &self.constants[buf.id as usize] } else { self.arena };
         Ok(u32::from_le_bytes([
             memory[first],
             memory[first + 1],

@@ -18,10 +18,7 @@ pub fn run(graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, Diagnostics>
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_all(
-    graph: &Graph,
-    inputs: &[Tensor],
-) -> Result<BTreeMap<ValueId, Tensor>, Diagnostics> {
+pub fn run_all(graph: &Graph, inputs: &[Tensor]) -> Result<BTreeMap<ValueId, Tensor>, Diagnostics> {
     let mut values: BTreeMap<ValueId, Tensor> = BTreeMap::new();
     let misfit = |message: String| -> Diagnostics {
         Diagnostic::new(crate::Code::BadOption, Origin::default(), message).into()

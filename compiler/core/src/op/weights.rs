@@ -161,9 +161,8 @@ impl<'a> Layer<'a> {
         multipliers: Vec<Multiplier>,
         activation: Activation,
     ) -> Result<Self, OpError> {
-        let int8 = |i: usize| {
-            inputs.get(i).and_then(|t| t.as_i8()).ok_or_else(|| OpError::types(s))
-        };
+        let int8 =
+            |i: usize| inputs.get(i).and_then(|t| t.as_i8()).ok_or_else(|| OpError::types(s));
         let bias = match inputs.get(2) {
             Some(t) => Some(t.as_i32().ok_or_else(|| OpError::types(s))?),
             None => None,

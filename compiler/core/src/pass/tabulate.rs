@@ -8,11 +8,8 @@ use crate::op::{OpError, Signature, Table, ValueInfo};
 use std::sync::Arc;
 
 /// The pass.
-pub const PASS: Pass = Pass {
-    name: "tabulate",
-    about: "replace unary int8 operators by 256-byte tables",
-    run,
-};
+pub const PASS: Pass =
+    Pass { name: "tabulate", about: "replace unary int8 operators by 256-byte tables", run };
 
 fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
     let mut changes = 0;

@@ -1,0 +1,51 @@
+//! Target `c`: standalone C99, one function per layer, no heap, no library but libm for floats.
+
+use crate::{EmitOptions, Emitted, Support, Target};
+use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::graph::DType;
+use tinycc_core::kir::KernelBuilder;
+use tinycc_core::lower::{Core, Legal};
+use tinycc_core::op::{Op, Signature};
+use tinycc_core::pass::{self, Pass};
+
+/// The C target.
+#[derive(Clone, Copy, Debug)]
+pub struct C;
+
+impl Target for C {
+    fn name(&self) -> &'static str {
+        "c"
+    }
+
+    fn about(&self) -> &'static str {
+        "standalone C99 for microcontrollers and hosts"
+    }
+
+    fn passes(&self) -> &'static [Pass] {
+        pass::LEGALISE
+    }
+
+    fn examples(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("host", "main.c that maps raw inputs on stdin to raw outputs on stdout"),
+            ("qemu-mps2-an386", "firmware for an emulated Cortex-M4: `make run`"),
+        ]
+    }
+
+    fn supports(&self, op: &Op, signature: &Signature<'_>, core: Core) -> Support {
+        let int8 = signature.operands.len() == 1 && signature.operands[0].dtype() == DType::I8;
+        if op.is_elementwise_unary() && int8 {
+            return Support::Decompose("tabulate");
+        }
+        match op.lower(signature, &mut KernelBuilder::new(core)) {
+            Ok(()) => Support::Native,
+            Err(error) => Support::No(error.message),
+        }
+    }
+
+    fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics> {
+        let module = tinycc_core::lower::lower(legal)?;
+        let _ = options;
+        Ok(Emitted { artifacts: Default::default(), module, code_bytes: 0, stack_bytes: 0 })
+    }
+}

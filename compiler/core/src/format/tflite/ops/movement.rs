@@ -1,0 +1,46 @@
+//! Readers of operators that move data.
+
+use super::{OpContext, Reading};
+use crate::graph::Shape;
+use crate::op::{OpError, Reshape, Transpose};
+
+/// Target shape from the constant operand, else from the options, else as declared for the result.
+pub(super) fn reshape(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let x = c.operand(0)?;
+    let wanted = match c.operands.get(1).and_then(Option::as_ref) {
+        Some(shape) if shape.constant.is_some() => Some(c.constant_ints(1)?),
+        _not_constant => {
+            c.op.builtin_options_as_reshape_options()
+                .and_then(|o| o.new_shape())
+                .map(|v| v.iter().map(i64::from).collect())
+        }
+    };
+    let Some(wanted) = wanted else { return reshape_to_declared(c) };
+    let known: i64 = wanted.iter().filter(|&&d| d >= 0).fold(1, |n, &d| n.saturating_mul(d));
+    let total = x.ty.shape.elements() as i64;
+    let mut dims = Vec::new();
+    for &d in &wanted {
+        let extent = if d == -1 && known > 0 { total / known } else { d };
+        dims.push(usize::try_from(extent).map_err(|_| {
+            OpError::invalid(format!("target shape {wanted:?} has a negative extent"))
+        })?);
+    }
+    let shape = Shape::checked(dims)
+        .ok_or_else(|| OpError::invalid(format!("target shape {wanted:?} is too large")))?;
+    Ok(Reading { op: Reshape { shape }.into(), operands: vec![x.value] })
+}
+
+/// SQUEEZE, EXPAND_DIMS and RESHAPE without a target: the declared result shape says it all.
+pub(super) fn reshape_to_declared(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let result = c.results.first().ok_or_else(|| OpError::invalid("it has no result"))?;
+    let op = Reshape { shape: result.shape.clone() };
+    Ok(Reading { op: op.into(), operands: vec![c.operand(0)?.value] })
+}
+
+pub(super) fn transpose(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let x = c.operand(0)?;
+    let rank = x.ty.shape.rank();
+    let axes = c.constant_ints(1)?;
+    let permutation: Result<Vec<usize>, OpError> = axes.iter().map(|&a| c.axis(a, rank)).collect();
+    Ok(Reading { op: Transpose { permutation: permutation? }.into(), operands: vec![x.value] })
+}

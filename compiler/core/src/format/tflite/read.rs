@@ -1,0 +1,576 @@
+//! From TFLite bytes to a graph. Every index, size and number of the file is checked; problems of
+//! one kind are all reported together.
+
+use super::generated as fb;
+use super::ops::{OpContext, Operand, READERS};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use crate::graph::verify::check_quant;
+use crate::graph::{
+    DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value, ValueId,
+};
+use crate::op::{Constant, Input};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the caller knows besides the bytes.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// File name for messages.
+    pub file: String,
+    /// Shapes that replace those of the inputs with these names.
+    pub input_shapes: BTreeMap<String, Vec<usize>>,
+}
+
+/// Whether the bytes carry the TFLite identifier.
+#[must_use]
+pub fn recognise(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"TFL3")
+}
+
+/// Reads a model.
+///
+/// # Errors
+/// Not a TFLite file; a damaged one; operators, types or dynamic shapes that are not supported.
+/// All problems of one phase are reported together.
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
+    let file = Origin { file: options.file.clone(), ..Origin::default() };
+    if !recognise(bytes) {
+        let message = "not a TensorFlow Lite model: the identifier \"TFL3\" is missing at byte 4";
+        return Err(Diagnostic::new(Code::NotAModel, file, message)
+            .help("give a .tflite file made by the TensorFlow Lite converter")
+            .into());
+    }
+    let limits = flatbuffers::VerifierOptions {
+        max_depth: 16,
+        max_tables: 64 + bytes.len() / 4,
+        // Vectors may share bytes, so this bounds the work by the file size.
+        max_apparent_size: 4096 + 8 * bytes.len(),
+        ignore_missing_null_terminator: true,
+    };
+    let model = flatbuffers::root_with_opts::<fb::Model<'_>>(&limits, bytes).map_err(|e| {
+        let reason = e.to_string();
+        let reason = reason.lines().next().unwrap_or_default();
+        Diagnostic::new(Code::MalformedModel, file.clone(), format!("damaged file: {reason}"))
+            .help("the file may be truncated; export or download it again")
+    })?;
+    Reader::new(model, options, file)?.run()
+}
+
+/// A tensor of the file after checking.
+struct TensorEntry {
+    name: String,
+    ty: TensorType,
+    quant: Option<QuantParams>,
+    /// Defined so far: constants at once, others when their producer was read.
+    value: Option<ValueId>,
+    constant: Option<Arc<Tensor>>,
+    /// Its operator was refused: readers of it are passed over, so that one problem stays one.
+    refused: bool,
+}
+
+struct Reader<'a> {
+    model: fb::Model<'a>,
+    subgraph: fb::SubGraph<'a>,
+    options: &'a ReadOptions,
+    file: Origin,
+    graph: Graph,
+    tensors: Vec<TensorEntry>,
+    problems: Diagnostics,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        model: fb::Model<'a>,
+        options: &'a ReadOptions,
+        file: Origin,
+    ) -> Result<Self, Diagnostics> {
+        let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
+        if model.version() != 3 {
+            let message = format!("schema version {} is not supported, only 3", model.version());
+            return Err(malformed(&message).into());
+        }
+        let subgraphs = model.subgraphs();
+        let subgraph = subgraphs
+            .and_then(|s| s.iter().next())
+            .ok_or_else(|| malformed("the model has no subgraph"))?;
+        let graph = Graph::new();
+        let problems = Diagnostics::default();
+        Ok(Self { model, subgraph, options, file, graph, tensors: Vec::new(), problems })
+    }
+
+    fn run(mut self) -> Result<Graph, Diagnostics> {
+        self.refuse_unknown_operators()?;
+        self.read_tensors();
+        self.take_problems()?;
+        self.read_inputs();
+        self.take_problems()?;
+        for index in 0..self.subgraph.operators().map_or(0, |o| o.len()) {
+            self.read_operator(index);
+        }
+        self.take_problems()?;
+        self.read_outputs();
+        self.take_problems()?;
+        self.graph.remove_dead();
+        crate::graph::verify::verify(&self.graph)?;
+        Ok(self.graph)
+    }
+
+    fn take_problems(&mut self) -> Result<(), Diagnostics> {
+        std::mem::take(&mut self.problems).into_result(())
+    }
+
+    fn problem(&mut self, code: Code, origin: Origin, message: impl Into<String>) {
+        self.problems.push(Diagnostic::new(code, origin, message));
+    }
+
+    fn tensor_origin(&self, tensor: &str) -> Origin {
+        Origin { tensor: tensor.to_string(), ..self.file.clone() }
+    }
+
+    /// TFLite name of an operator code, or why there is none.
+    fn operator_name(&self, op: &fb::Operator<'_>) -> Result<String, String> {
+        let index = op.opcode_index();
+        let code = self
+            .model
+            .operator_codes()
+            .and_then(|codes| codes.iter().nth(index as usize))
+            .ok_or_else(|| format!("operator code {index} does not exist"))?;
+        let number = code.builtin_code().0.max(i32::from(code.deprecated_builtin_code()));
+        if number == fb::BuiltinOperator::CUSTOM.0 {
+            let custom = code.custom_code().unwrap_or("?");
+            return Ok(format!("CUSTOM \"{}\"", custom.escape_default()));
+        }
+        let name = fb::BuiltinOperator(number).variant_name();
+        name.map(str::to_string).ok_or_else(|| format!("builtin operator {number} is not defined"))
+    }
+
+    /// First of all, so that a user sees every missing operator of a model at once.
+    fn refuse_unknown_operators(&mut self) -> Result<(), Diagnostics> {
+        for (index, op) in self.subgraph.operators().into_iter().flatten().enumerate() {
+            let origin = Origin { index: Some(index), ..self.file.clone() };
+            match self.operator_name(&op) {
+                Err(message) => self.problem(Code::MalformedModel, origin, message),
+                Ok(name) => {
+                    if READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_err() {
+                        let origin = Origin { operator: name.clone(), ..origin };
+                        let d = Diagnostic::new(
+                            Code::UnknownOperator,
+                            origin,
+                            format!("operator {name} is not supported"),
+                        );
+                        self.problems.push(d.help(unknown_help(&name)));
+                    }
+                }
+            }
+        }
+        self.take_problems()
+    }
+
+    fn read_tensors(&mut self) {
+        let mut overrides = self.options.input_shapes.clone();
+        let inputs: Vec<i32> = self.subgraph.inputs().into_iter().flatten().collect();
+        for (index, tensor) in self.subgraph.tensors().into_iter().flatten().enumerate() {
+            let name = match tensor.name() {
+                Some(name) if !name.is_empty() => name.to_string(),
+                _unnamed => format!("tensor_{index}"),
+            };
+            let is_input = inputs.contains(&(index as i32));
+            let shape = overrides.remove(&name).filter(|_| is_input);
+            match self.tensor_entry(&tensor, &name, shape) {
+                Ok(entry) => self.tensors.push(entry),
+                Err(problem) => {
+                    self.problems.push(problem);
+                    // Keeps the numbering, so that later messages name the right tensors.
+                    let ty = TensorType::new(DType::I8, Shape(vec![0]));
+                    let entry = TensorEntry {
+                        name,
+                        ty,
+                        quant: None,
+                        value: None,
+                        constant: None,
+                        refused: true,
+                    };
+                    self.tensors.push(entry);
+                }
+            }
+        }
+        for name in overrides.into_keys() {
+            let known: Vec<&str> = inputs
+                .iter()
+                .filter_map(|&i| self.tensors.get(usize::try_from(i).ok()?))
+                .map(|t| t.name.as_str())
+                .collect();
+            let message = format!("--input-shape names \"{name}\", which is not an input");
+            let help = format!("the inputs are: {}", known.join(", "));
+            let d = Diagnostic::new(Code::BadOption, self.file.clone(), message).help(help);
+            self.problems.push(d);
+        }
+    }
+
+    fn tensor_entry(
+        &self,
+        tensor: &fb::Tensor<'_>,
+        name: &str,
+        shape: Option<Vec<usize>>,
+    ) -> Result<TensorEntry, Diagnostic> {
+        let origin = self.tensor_origin(name);
+        let error = |code, message: String| Diagnostic::new(code, origin.clone(), message);
+        let dtype = dtype(tensor.type_())
+            .map_err(|(m, help)| error(Code::UnsupportedType, m).help(help))?;
+        if tensor.sparsity().is_some() {
+            return Err(error(Code::UnsupportedType, "sparse tensors are not supported".into())
+                .help("convert the model without sparsity"));
+        }
+        if tensor.is_variable() {
+            let message = "variable tensors (state between calls) are not supported yet";
+            return Err(error(Code::UnsupportedOperator, message.into()));
+        }
+        let shape = match shape {
+            Some(dims) => dims,
+            None => self.static_shape(tensor, name, &error)?,
+        };
+        let shape = Shape::checked(shape).ok_or_else(|| {
+            error(Code::MalformedModel, "the shape has more than 2^31 - 1 elements".into())
+        })?;
+        let ty = TensorType::new(dtype, shape);
+        let quant =
+            quantization(tensor, &ty.shape, dtype).map_err(|m| error(Code::InvalidOperator, m))?;
+        let constant = self
+            .constant_data(tensor, &ty)
+            .map_err(|m| error(Code::MalformedModel, m))?
+            .map(Arc::new);
+        Ok(TensorEntry { name: name.to_string(), ty, quant, value: None, constant, refused: false })
+    }
+
+    /// The shape; a dynamic batch has extent 1 in `shape`, other dynamic extents are refused.
+    fn static_shape(
+        &self,
+        tensor: &fb::Tensor<'_>,
+        name: &str,
+        error: &dyn Fn(Code, String) -> Diagnostic,
+    ) -> Result<Vec<usize>, Diagnostic> {
+        let dims: Vec<i32> = tensor.shape().into_iter().flatten().collect();
+        let signature: Vec<i32> = tensor.shape_signature().into_iter().flatten().collect();
+        let mut shape = Vec::with_capacity(dims.len());
+        for (i, &d) in dims.iter().enumerate() {
+            // A signature of -1 beyond the batch means that the extent 1 in `shape` is no extent.
+            let open = d < 0 || (i > 0 && d == 1 && signature.get(i).copied() == Some(-1));
+            match usize::try_from(d) {
+                Ok(extent) if !open => shape.push(extent),
+                _dynamic if d == -1 && i == 0 => shape.push(1),
+                _dynamic if d >= -1 && open => {
+                    let text = dims_text(&dims, &signature);
+                    return Err(error(
+                        Code::DynamicShape,
+                        format!("dimension {i} of shape [{text}] is not known at compile time"),
+                    )
+                    .help(format!(
+                        "export the model with a fixed input shape, or give it with \
+                         --input-shape {name}={}",
+                        text.replace(", ", "x").replace('?', "N")
+                    )));
+                }
+                _negative => {
+                    let message = format!("dimension {i} of shape {dims:?} is negative");
+                    return Err(error(Code::MalformedModel, message));
+                }
+            }
+        }
+        Ok(shape)
+    }
+
+    /// Data of a constant tensor; `None` for one that is computed or an input.
+    fn constant_data(
+        &self,
+        tensor: &fb::Tensor<'_>,
+        ty: &TensorType,
+    ) -> Result<Option<Tensor>, String> {
+        let index = tensor.buffer() as usize;
+        if tensor.external_buffer() != 0 {
+            return Err("its data lies in an external buffer, which is not supported".into());
+        }
+        let buffer = self.model.buffers().and_then(|b| b.iter().nth(index));
+        let Some(buffer) = buffer else {
+            // Buffer 0 means "no data" and may be left out altogether.
+            return if index == 0 {
+                Ok(None)
+            } else {
+                Err(format!("buffer {index} does not exist"))
+            };
+        };
+        if buffer.offset() > 1 {
+            return Err("its data lies behind the flatbuffer, which is not supported".into());
+        }
+        let Some(data) = buffer.data().filter(|d| !d.is_empty()) else { return Ok(None) };
+        if data.len() != ty.bytes() {
+            return Err(format!(
+                "buffer {index} has {} bytes, {ty} needs {}",
+                data.len(),
+                ty.bytes()
+            ));
+        }
+        let data = TensorData::from_le_bytes(ty.dtype, data.bytes())
+            .ok_or("its buffer is not a whole number of elements")?;
+        Ok(Tensor::new(ty.shape.clone(), data))
+    }
+
+    fn read_inputs(&mut self) {
+        for index in self.subgraph.inputs().into_iter().flatten() {
+            let Some(entry) = usize::try_from(index).ok().and_then(|i| self.tensors.get_mut(i))
+            else {
+                let message = format!("input tensor {index} does not exist");
+                self.problem(Code::MalformedModel, self.file.clone(), message);
+                continue;
+            };
+            if entry.value.is_some() {
+                let (name, message) = (entry.name.clone(), "the tensor is listed as input twice");
+                self.problem(Code::MalformedModel, self.tensor_origin(&name), message);
+                continue;
+            }
+            entry.constant = None;
+            let value = Value {
+                name: entry.name.clone(),
+                ty: entry.ty.clone(),
+                quant: entry.quant.clone(),
+            };
+            let origin = Origin { tensor: entry.name.clone(), ..self.file.clone() };
+            let node = self.graph.add(Input { ty: entry.ty.clone() }.into(), vec![value], origin);
+            entry.value = Some(node.result(0));
+        }
+    }
+
+    /// The value of tensor `index`, creating the constant at its first use.
+    fn value_of(&mut self, index: i32) -> Result<ValueId, String> {
+        let entry = usize::try_from(index)
+            .ok()
+            .and_then(|i| self.tensors.get_mut(i))
+            .ok_or_else(|| format!("tensor {index} does not exist"))?;
+        if let Some(value) = entry.value {
+            return Ok(value);
+        }
+        let Some(tensor) = &entry.constant else {
+            return Err(format!(
+                "tensor \"{}\" has no data and is read before any operator computes it",
+                entry.name
+            ));
+        };
+        let value =
+            Value { name: entry.name.clone(), ty: entry.ty.clone(), quant: entry.quant.clone() };
+        let origin = Origin { tensor: entry.name.clone(), ..self.file.clone() };
+        let op = Constant { tensor: tensor.clone() }.into();
+        let node = self.graph.add(op, vec![value], origin);
+        entry.value = Some(node.result(0));
+        Ok(node.result(0))
+    }
+
+    fn read_operator(&mut self, index: usize) {
+        let Some(op) = self.subgraph.operators().and_then(|o| o.iter().nth(index)) else { return };
+        let Ok(name) = self.operator_name(&op) else { return };
+        let origin = Origin { index: Some(index), operator: name.clone(), ..self.file.clone() };
+        if op.large_custom_options_size() != 0 {
+            let message = "options behind the flatbuffer are not supported";
+            return self.problem(Code::UnsupportedOperator, origin, message);
+        }
+        let touched = |t: i32, tensors: &[TensorEntry]| {
+            usize::try_from(t).ok().and_then(|i| tensors.get(i)).is_some_and(|e| e.refused)
+        };
+        if op.inputs().into_iter().flatten().any(|t| touched(t, &self.tensors)) {
+            return self.refuse_results(&op);
+        }
+        let before = self.problems.0.len();
+        self.read_accepted(op, &name, origin);
+        if self.problems.0.len() > before {
+            self.refuse_results(&op);
+        }
+    }
+
+    /// Marks the results of an operator that was not read.
+    fn refuse_results(&mut self, op: &fb::Operator<'_>) {
+        for tensor in op.outputs().into_iter().flatten() {
+            if let Some(entry) = usize::try_from(tensor).ok().and_then(|i| self.tensors.get_mut(i))
+            {
+                entry.refused = true;
+            }
+        }
+    }
+
+    fn read_accepted(&mut self, op: fb::Operator<'a>, name: &str, origin: Origin) {
+        let mut operands = Vec::new();
+        for tensor in op.inputs().into_iter().flatten() {
+            if tensor == -1 {
+                operands.push(None);
+                continue;
+            }
+            match self.value_of(tensor) {
+                Ok(value) => operands.push(Some((tensor as usize, value))),
+                Err(message) => return self.problem(Code::MalformedModel, origin, message),
+            }
+        }
+        let mut results = Vec::new();
+        for tensor in op.outputs().into_iter().flatten() {
+            match usize::try_from(tensor).ok().and_then(|i| self.tensors.get(i)) {
+                None => {
+                    let message = format!("result tensor {tensor} does not exist");
+                    return self.problem(Code::MalformedModel, origin, message);
+                }
+                Some(entry) if entry.value.is_some() || entry.constant.is_some() => {
+                    let message = format!(
+                        "tensor \"{}\" is written, but is an input, a constant or written before",
+                        entry.name
+                    );
+                    return self.problem(Code::MalformedModel, origin, message);
+                }
+                Some(_) => results.push(tensor as usize),
+            }
+        }
+        self.apply_reader(op, name, origin, &operands, &results);
+    }
+
+    fn apply_reader(
+        &mut self,
+        op: fb::Operator<'a>,
+        name: &str,
+        origin: Origin,
+        operands: &[Option<(usize, ValueId)>],
+        results: &[usize],
+    ) {
+        let Ok(found) = READERS.binary_search_by(|(n, _)| (*n).cmp(name)) else { return };
+        let context = OpContext {
+            op,
+            operands: operands
+                .iter()
+                .map(|o| {
+                    o.map(|(index, value)| {
+                        let entry = &self.tensors[index];
+                        let constant = entry.constant.as_deref();
+                        Operand { value, name: &entry.name, ty: entry.ty.clone(), constant }
+                    })
+                })
+                .collect(),
+            results: results.iter().map(|&i| self.tensors[i].ty.clone()).collect(),
+        };
+        let reading = match READERS[found].1(&context) {
+            Ok(reading) => reading,
+            Err(error) => return self.problems.push(error.into_diagnostic(origin)),
+        };
+        let values = results
+            .iter()
+            .map(|&i| {
+                let entry = &self.tensors[i];
+                let (ty, quant) = (entry.ty.clone(), entry.quant.clone());
+                Value { name: entry.name.clone(), ty, quant }
+            })
+            .collect();
+        let node = self.graph.add_with(reading.op, &reading.operands, values, origin.clone());
+        // Shapes follow from the operands: after --input-shape the declared ones are outdated.
+        let inferred = self
+            .graph
+            .get(node)
+            .map(|n| n.op.infer(&self.graph.signature(node)))
+            .unwrap_or(Ok(Vec::new()));
+        match inferred {
+            Err(error) => return self.problems.push(error.into_diagnostic(origin)),
+            Ok(types) if self.options.input_shapes.is_empty() => drop(types),
+            Ok(types) => {
+                for (&i, ty) in results.iter().zip(types) {
+                    self.tensors[i].ty = ty.clone();
+                    let r = results.iter().position(|&j| j == i).unwrap_or(0);
+                    if let Some(value) = self.graph.value_mut(node.result(r)) {
+                        value.ty = ty;
+                    }
+                }
+            }
+        }
+        for (r, &i) in results.iter().enumerate() {
+            self.tensors[i].value = Some(node.result(r));
+        }
+    }
+
+    fn read_outputs(&mut self) {
+        let mut outputs = Vec::new();
+        for index in self.subgraph.outputs().into_iter().flatten() {
+            match self.value_of(index) {
+                Ok(value) => outputs.push(value),
+                Err(message) => {
+                    let message = format!("output: {message}");
+                    self.problem(Code::MalformedModel, self.file.clone(), message);
+                }
+            }
+        }
+        self.graph.set_outputs(outputs);
+    }
+}
+
+fn unknown_help(name: &str) -> String {
+    if name.starts_with("CUSTOM \"edgetpu") {
+        return "this file was compiled for the Edge TPU; give the model it was made from".into();
+    }
+    if name.starts_with("CUSTOM") {
+        return "custom operators have no public definition; export the model with built-in \
+                operators only"
+            .into();
+    }
+    "`tinycc ops` lists the supported operators".into()
+}
+
+fn dims_text(dims: &[i32], signature: &[i32]) -> String {
+    let text = |(i, &d): (usize, &i32)| {
+        if d == -1 || (i > 0 && signature.get(i) == Some(&-1)) { "?".into() } else { d.to_string() }
+    };
+    dims.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn dtype(code: fb::TensorType) -> Result<DType, (String, String)> {
+    match code {
+        fb::TensorType::INT8 => Ok(DType::I8),
+        fb::TensorType::INT16 => Ok(DType::I16),
+        fb::TensorType::INT32 => Ok(DType::I32),
+        fb::TensorType::INT64 => Ok(DType::I64),
+        fb::TensorType::FLOAT32 => Ok(DType::F32),
+        fb::TensorType::BOOL => Ok(DType::Bool),
+        other => {
+            let name = other.variant_name().map_or_else(|| other.0.to_string(), str::to_lowercase);
+            let help = match name.as_str() {
+                "uint8" => "quantize the model to int8 (the TFLite converter's default since 2.3)",
+                "float16" => "convert the model without float16 weights, as float32 or int8",
+                _other => "supported element types are int8 and float32",
+            };
+            Err((format!("element type {name} is not supported yet"), help.into()))
+        }
+    }
+}
+
+/// Quantization parameters, checked; `None` where the file has none.
+fn quantization(
+    tensor: &fb::Tensor<'_>,
+    shape: &Shape,
+    dtype: DType,
+) -> Result<Option<QuantParams>, String> {
+    let Some(q) = tensor.quantization() else { return Ok(None) };
+    let scales: Vec<f32> = q.scale().into_iter().flatten().collect();
+    if scales.is_empty() {
+        return Ok(None);
+    }
+    let mut zero_points = Vec::new();
+    for z in q.zero_point().into_iter().flatten() {
+        zero_points.push(i32::try_from(z).map_err(|_| format!("zero point {z} is out of range"))?);
+    }
+    if dtype == DType::I8
+        && let Some(z) = zero_points.iter().find(|z| !(-128..=127).contains(*z))
+    {
+        return Err(format!("zero point {z} does not fit int8"));
+    }
+    if zero_points.is_empty() {
+        zero_points = vec![0; scales.len()];
+    }
+    let axis = match scales.len() {
+        1 => None,
+        _many => {
+            let axis = q.quantized_dimension();
+            Some(usize::try_from(axis).map_err(|_| format!("quantized dimension {axis}"))?)
+        }
+    };
+    let quant = QuantParams { scales, zero_points, axis };
+    check_quant(&quant, shape)?;
+    Ok(Some(quant))
+}
