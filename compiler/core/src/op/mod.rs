@@ -4,6 +4,7 @@
 //! evaluation, quantization rule, cost, buffer reuse, lowering to kernel IR, tests. Adding one is
 //! that file plus one line in [`operators!`] (plus its entry in a format reader).
 
+mod additive;
 mod binary;
 pub mod evaluate;
 mod movement;
@@ -140,4 +141,14 @@ operators! {
     Reshape => reshape,
     Logistic => logistic,
     Transpose => transpose,
+    Sub => sub,
+    Mul => mul,
+    Div => div,
+    Maximum => maximum,
+    Minimum => minimum,
+    SquaredDifference => squared_difference,
+    PRelu => prelu,
+    Quantize => quantize,
+    Dequantize => dequantize,
+    Cast => cast,
 }

@@ -50,13 +50,23 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 /// All readers, sorted by TFLite name.
 pub const READERS: &[(&str, ReadFn)] = &[
     ("ADD", elementwise::add),
+    ("CAST", elementwise::cast),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
+    ("DEQUANTIZE", elementwise::dequantize),
+    ("DIV", elementwise::div),
     ("EXPAND_DIMS", movement::reshape_to_declared),
     ("FULLY_CONNECTED", conv::fully_connected),
     ("LOGISTIC", elementwise::logistic),
+    ("MAXIMUM", elementwise::maximum),
+    ("MINIMUM", elementwise::minimum),
+    ("MUL", elementwise::mul),
+    ("PRELU", elementwise::prelu),
+    ("QUANTIZE", elementwise::quantize),
     ("RESHAPE", movement::reshape),
+    ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
+    ("SUB", elementwise::sub),
     ("TRANSPOSE", movement::transpose),
 ];
 
