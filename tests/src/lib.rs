@@ -7,5 +7,8 @@
     reason = "test support: a broken fixture should stop the test"
 )]
 
+pub mod build;
 pub mod cases;
 pub mod compare;
+pub mod headline;
+pub mod zoo;

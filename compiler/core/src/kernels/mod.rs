@@ -6,5 +6,6 @@ pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
 pub mod index;
+pub mod pointwise;
 pub mod requantize;
 pub mod window;
