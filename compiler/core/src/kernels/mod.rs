@@ -5,6 +5,7 @@ pub mod affine;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
+pub mod index;
 pub mod pointwise;
 pub mod requantize;
 pub mod window;

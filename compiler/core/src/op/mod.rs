@@ -8,6 +8,7 @@ mod additive;
 mod binary;
 pub mod evaluate;
 mod movement;
+mod resize;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -16,7 +17,10 @@ mod weights;
 
 use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
+pub use mirror_pad::Mirror;
+pub use resize::Sampling;
 pub use signature::{OpError, Signature, ValueInfo};
+pub use slice::Range;
 
 /// What an operator answers. All methods are pure; none may panic on any attributes or operands.
 pub trait Operator {
@@ -151,4 +155,18 @@ operators! {
     Quantize => quantize,
     Dequantize => dequantize,
     Cast => cast,
+    Pad => pad,
+    MirrorPad => mirror_pad,
+    Concat => concat,
+    Split => split,
+    Slice => slice,
+    Gather => gather,
+    Pack => pack,
+    Unpack => unpack,
+    Tile => tile,
+    BroadcastTo => broadcast_to,
+    SpaceToDepth => space_to_depth,
+    DepthToSpace => depth_to_space,
+    ResizeNearest => resize_nearest,
+    ResizeBilinear => resize_bilinear,
 }

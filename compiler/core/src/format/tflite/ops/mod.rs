@@ -3,7 +3,10 @@
 
 mod conv;
 mod elementwise;
+mod join;
 mod movement;
+mod resize;
+mod slice;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -55,8 +58,14 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
     ("DEQUANTIZE", elementwise::dequantize),
     ("DIV", elementwise::div),
+    ("BROADCAST_TO", movement::broadcast_to),
+    ("CONCATENATION", join::concatenation),
+    ("CONV_2D", conv::conv_2d),
+    ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
+    ("DEPTH_TO_SPACE", resize::depth_to_space),
     ("EXPAND_DIMS", movement::reshape_to_declared),
     ("FULLY_CONNECTED", conv::fully_connected),
+    ("GATHER", slice::gather),
     ("LOGISTIC", elementwise::logistic),
     ("MAXIMUM", elementwise::maximum),
     ("MINIMUM", elementwise::minimum),
@@ -67,7 +76,22 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
     ("SUB", elementwise::sub),
+    ("MIRROR_PAD", movement::mirror_pad),
+    ("PACK", join::pack),
+    ("PAD", movement::pad),
+    ("PADV2", movement::pad_v2),
+    ("RESHAPE", movement::reshape),
+    ("RESIZE_BILINEAR", resize::bilinear),
+    ("RESIZE_NEAREST_NEIGHBOR", resize::nearest),
+    ("SLICE", slice::slice),
+    ("SPACE_TO_DEPTH", resize::space_to_depth),
+    ("SPLIT", join::split),
+    ("SPLIT_V", join::split_v),
+    ("SQUEEZE", movement::reshape_to_declared),
+    ("STRIDED_SLICE", slice::strided_slice),
+    ("TILE", movement::tile),
     ("TRANSPOSE", movement::transpose),
+    ("UNPACK", join::unpack),
 ];
 
 impl<'a> OpContext<'a> {
@@ -172,4 +196,16 @@ pub fn padding(code: fb::Padding) -> Result<Padding, OpError> {
 /// Negative.
 pub fn extent(value: i32, what: &str) -> Result<usize, OpError> {
     usize::try_from(value).map_err(|_| OpError::invalid(format!("{what} {value} is negative")))
+}
+
+/// Constant integers of a file (sizes, repeats, shapes) as extents.
+///
+/// # Errors
+/// A negative one.
+pub fn extents(values: &[i64], what: &str) -> Result<Vec<usize>, OpError> {
+    let extent = |&v: &i64| {
+        usize::try_from(v)
+            .map_err(|_| OpError::invalid(format!("{what} {values:?} has a negative number")))
+    };
+    values.iter().map(extent).collect()
 }
