@@ -4,9 +4,12 @@
 //! evaluation, quantization rule, cost, buffer reuse, lowering to kernel IR, tests. Adding one is
 //! that file plus one line in [`operators!`] (plus its entry in a format reader).
 
+mod arg;
 mod binary;
 pub mod evaluate;
 mod movement;
+mod pool;
+mod reduce;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,6 +18,9 @@ mod weights;
 
 use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
+pub use arg::ArgAttributes;
+pub use pool::PoolAttributes;
+pub use reduce::ReduceAttributes;
 pub use signature::{OpError, Signature, ValueInfo};
 
 /// What an operator answers. All methods are pure; none may panic on any attributes or operands.
@@ -140,4 +146,14 @@ operators! {
     Reshape => reshape,
     Logistic => logistic,
     Transpose => transpose,
+    AveragePool2d => average_pool2d,
+    MaxPool2d => max_pool2d,
+    Mean => mean,
+    Sum => sum,
+    ReduceMax => reduce_max,
+    ReduceMin => reduce_min,
+    ArgMax => arg_max,
+    ArgMin => arg_min,
+    TransposeConv => transpose_conv,
+    BatchMatmul => batch_matmul,
 }

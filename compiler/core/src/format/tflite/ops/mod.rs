@@ -4,6 +4,7 @@
 mod conv;
 mod elementwise;
 mod movement;
+mod reduce;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -50,14 +51,24 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 /// All readers, sorted by TFLite name.
 pub const READERS: &[(&str, ReadFn)] = &[
     ("ADD", elementwise::add),
+    ("ARG_MAX", reduce::arg_max),
+    ("ARG_MIN", reduce::arg_min),
+    ("AVERAGE_POOL_2D", reduce::average_pool_2d),
+    ("BATCH_MATMUL", conv::batch_matmul),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
     ("EXPAND_DIMS", movement::reshape_to_declared),
     ("FULLY_CONNECTED", conv::fully_connected),
     ("LOGISTIC", elementwise::logistic),
+    ("MAX_POOL_2D", reduce::max_pool_2d),
+    ("MEAN", reduce::mean),
+    ("REDUCE_MAX", reduce::reduce_max),
+    ("REDUCE_MIN", reduce::reduce_min),
     ("RESHAPE", movement::reshape),
     ("SQUEEZE", movement::reshape_to_declared),
+    ("SUM", reduce::sum),
     ("TRANSPOSE", movement::transpose),
+    ("TRANSPOSE_CONV", conv::transpose_conv),
 ];
 
 impl<'a> OpContext<'a> {
