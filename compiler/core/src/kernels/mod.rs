@@ -8,6 +8,7 @@ pub mod elementwise;
 pub mod matmul;
 pub mod pool;
 pub mod reduce;
+pub mod pointwise;
 pub mod requantize;
 pub mod transpose_conv;
 pub mod window;
