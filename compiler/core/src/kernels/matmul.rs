@@ -69,7 +69,7 @@ impl Matmul {
             k.for_("row", rows, |k, row| {
                 let a1 = k.let_("a1", a0.clone() + row.clone() * idx(self.left.outer));
                 let y1 = k.let_("y1", y0.clone() + row * idx(columns));
-                let mut tile = |k: &mut KernelBuilder, column: Expr, n: usize| {
+                let tile = |k: &mut KernelBuilder, column: Expr, n: usize| {
                     let b1 = b0.clone() + column.clone() * idx(self.right.outer);
                     let b1 = k.let_("b1", b1);
                     let acc = self.sums(k, (left, &a1), (right, &b1), n);

@@ -53,7 +53,7 @@ impl Pool {
             let unroll = pixel.interior && y.kernel * x.kernel <= UNROLL;
             let tile = if unroll { 1 } else { TILE };
             let full = self.channels / tile * tile;
-            let mut one_tile = |k: &mut KernelBuilder, c: &Expr, n: usize| {
+            let one_tile = |k: &mut KernelBuilder, c: &Expr, n: usize| {
                 let acc: Vec<Var> =
                     (0..n).map(|j| k.var(&format!("acc{j}"), self.start(input))).collect();
                 let first = k.let_("xc", first.clone() + c.clone());

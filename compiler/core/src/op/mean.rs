@@ -66,7 +66,7 @@ mod tests {
         let one = Multiplier { mantissa: 1 << 30, exponent: 1 };
         assert_eq!(divided(one, 1), one);
         assert_eq!(divided(one, 4), Multiplier { mantissa: 1 << 30, exponent: -1 });
-        assert_eq!(divided(one, 3), Multiplier { mantissa: (1 << 31) / 3, exponent: 0 });
+        assert_eq!(divided(one, 3), Multiplier { mantissa: 715_827_882, exponent: 0 });
         let tiny = Multiplier { mantissa: 1 << 30, exponent: -31 };
         assert_eq!(divided(tiny, 4), Multiplier { mantissa: 1 << 28, exponent: -31 });
     }
