@@ -9,6 +9,12 @@ mod binary;
 pub mod evaluate;
 mod movement;
 mod resize;
+mod arg;
+mod binary;
+pub mod evaluate;
+mod movement;
+mod pool;
+mod reduce;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,6 +25,9 @@ use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
 pub use mirror_pad::Mirror;
 pub use resize::Sampling;
+pub use arg::ArgAttributes;
+pub use pool::PoolAttributes;
+pub use reduce::ReduceAttributes;
 pub use signature::{OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -169,4 +178,14 @@ operators! {
     DepthToSpace => depth_to_space,
     ResizeNearest => resize_nearest,
     ResizeBilinear => resize_bilinear,
+    AveragePool2d => average_pool2d,
+    MaxPool2d => max_pool2d,
+    Mean => mean,
+    Sum => sum,
+    ReduceMax => reduce_max,
+    ReduceMin => reduce_min,
+    ArgMax => arg_max,
+    ArgMin => arg_min,
+    TransposeConv => transpose_conv,
+    BatchMatmul => batch_matmul,
 }

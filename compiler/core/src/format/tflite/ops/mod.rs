@@ -7,6 +7,7 @@ mod join;
 mod movement;
 mod resize;
 mod slice;
+mod reduce;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -54,6 +55,10 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 pub const READERS: &[(&str, ReadFn)] = &[
     ("ADD", elementwise::add),
     ("CAST", elementwise::cast),
+    ("ARG_MAX", reduce::arg_max),
+    ("ARG_MIN", reduce::arg_min),
+    ("AVERAGE_POOL_2D", reduce::average_pool_2d),
+    ("BATCH_MATMUL", conv::batch_matmul),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
     ("DEQUANTIZE", elementwise::dequantize),
@@ -72,6 +77,10 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("MUL", elementwise::mul),
     ("PRELU", elementwise::prelu),
     ("QUANTIZE", elementwise::quantize),
+    ("MAX_POOL_2D", reduce::max_pool_2d),
+    ("MEAN", reduce::mean),
+    ("REDUCE_MAX", reduce::reduce_max),
+    ("REDUCE_MIN", reduce::reduce_min),
     ("RESHAPE", movement::reshape),
     ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
@@ -92,6 +101,9 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("TILE", movement::tile),
     ("TRANSPOSE", movement::transpose),
     ("UNPACK", join::unpack),
+    ("SUM", reduce::sum),
+    ("TRANSPOSE", movement::transpose),
+    ("TRANSPOSE_CONV", conv::transpose_conv),
 ];
 
 impl<'a> OpContext<'a> {
