@@ -5,9 +5,9 @@ mod conv;
 mod elementwise;
 mod join;
 mod movement;
+mod reduce;
 mod resize;
 mod slice;
-mod reduce;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -54,41 +54,35 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 /// All readers, sorted by TFLite name.
 pub const READERS: &[(&str, ReadFn)] = &[
     ("ADD", elementwise::add),
-    ("CAST", elementwise::cast),
     ("ARG_MAX", reduce::arg_max),
     ("ARG_MIN", reduce::arg_min),
     ("AVERAGE_POOL_2D", reduce::average_pool_2d),
     ("BATCH_MATMUL", conv::batch_matmul),
-    ("CONV_2D", conv::conv_2d),
-    ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
-    ("DEQUANTIZE", elementwise::dequantize),
-    ("DIV", elementwise::div),
     ("BROADCAST_TO", movement::broadcast_to),
+    ("CAST", elementwise::cast),
     ("CONCATENATION", join::concatenation),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
     ("DEPTH_TO_SPACE", resize::depth_to_space),
+    ("DEQUANTIZE", elementwise::dequantize),
+    ("DIV", elementwise::div),
     ("EXPAND_DIMS", movement::reshape_to_declared),
     ("FULLY_CONNECTED", conv::fully_connected),
     ("GATHER", slice::gather),
     ("LOGISTIC", elementwise::logistic),
     ("MAXIMUM", elementwise::maximum),
-    ("MINIMUM", elementwise::minimum),
-    ("MUL", elementwise::mul),
-    ("PRELU", elementwise::prelu),
-    ("QUANTIZE", elementwise::quantize),
     ("MAX_POOL_2D", reduce::max_pool_2d),
     ("MEAN", reduce::mean),
-    ("REDUCE_MAX", reduce::reduce_max),
-    ("REDUCE_MIN", reduce::reduce_min),
-    ("RESHAPE", movement::reshape),
-    ("SQUARED_DIFFERENCE", elementwise::squared_difference),
-    ("SQUEEZE", movement::reshape_to_declared),
-    ("SUB", elementwise::sub),
+    ("MINIMUM", elementwise::minimum),
     ("MIRROR_PAD", movement::mirror_pad),
+    ("MUL", elementwise::mul),
     ("PACK", join::pack),
     ("PAD", movement::pad),
     ("PADV2", movement::pad_v2),
+    ("PRELU", elementwise::prelu),
+    ("QUANTIZE", elementwise::quantize),
+    ("REDUCE_MAX", reduce::reduce_max),
+    ("REDUCE_MIN", reduce::reduce_min),
     ("RESHAPE", movement::reshape),
     ("RESIZE_BILINEAR", resize::bilinear),
     ("RESIZE_NEAREST_NEIGHBOR", resize::nearest),
@@ -96,14 +90,15 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("SPACE_TO_DEPTH", resize::space_to_depth),
     ("SPLIT", join::split),
     ("SPLIT_V", join::split_v),
+    ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
     ("STRIDED_SLICE", slice::strided_slice),
+    ("SUB", elementwise::sub),
+    ("SUM", reduce::sum),
     ("TILE", movement::tile),
     ("TRANSPOSE", movement::transpose),
-    ("UNPACK", join::unpack),
-    ("SUM", reduce::sum),
-    ("TRANSPOSE", movement::transpose),
     ("TRANSPOSE_CONV", conv::transpose_conv),
+    ("UNPACK", join::unpack),
 ];
 
 impl<'a> OpContext<'a> {
