@@ -7,6 +7,7 @@
 mod binary;
 pub mod evaluate;
 mod movement;
+mod rows;
 mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -140,4 +141,21 @@ operators! {
     Reshape => reshape,
     Logistic => logistic,
     Transpose => transpose,
+    Abs => abs,
+    Elu => elu,
+    Exp => exp,
+    Floor => floor,
+    Gelu => gelu,
+    HardSwish => hard_swish,
+    LeakyRelu => leaky_relu,
+    Log => log,
+    Neg => neg,
+    Relu => relu,
+    Rsqrt => rsqrt,
+    Sqrt => sqrt,
+    Square => square,
+    Tanh => tanh,
+    L2Normalization => l2_normalization,
+    LogSoftmax => log_softmax,
+    Softmax => softmax,
 }

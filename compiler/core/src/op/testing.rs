@@ -1,7 +1,7 @@
 //! The one test every operator takes: on seeded random data, inference agrees with evaluation's
 //! shape, and interpreting the lowered kernel gives what evaluation gives. Test-only.
 
-use super::{Constant, Input, Op};
+use super::{Constant, Input, Op, Operator, Signature, ValueInfo};
 use crate::diagnostic::Origin;
 use crate::graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value};
 use crate::kir::interp;
@@ -129,6 +129,23 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     let results = graph.get(node).expect("just added").results.len();
     graph.set_outputs((0..results).map(|r| node.result(r)).collect());
     graph
+}
+
+/// Evaluates an int8 unary operator; `input` and `output` are scale and zero point.
+pub(crate) fn eval_i8<const N: usize>(
+    op: &dyn Operator,
+    input: (f32, i32),
+    output: (f32, i32),
+    data: &[i8; N],
+) -> [i8; N] {
+    let quant = [input, output].map(|(s, z)| QuantParams::per_tensor(s, z));
+    let ty = TensorType::new(DType::I8, Shape(vec![N]));
+    let info = |q| ValueInfo { name: "x", ty: &ty, quant: Some(q), constant: None };
+    let s = Signature { operands: vec![info(&quant[0])], results: vec![info(&quant[1])] };
+    assert_eq!(op.infer(&s).expect("fits"), vec![ty.clone()]);
+    let x = Tensor { shape: ty.shape.clone(), data: TensorData::I8(data.to_vec()) };
+    let y = op.eval(&s, &[&x]).expect("evaluates");
+    y[0].as_i8().expect("int8").try_into().expect("as many elements")
 }
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {

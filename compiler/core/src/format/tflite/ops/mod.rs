@@ -4,6 +4,7 @@
 mod conv;
 mod elementwise;
 mod movement;
+mod unary;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -49,14 +50,33 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 
 /// All readers, sorted by TFLite name.
 pub const READERS: &[(&str, ReadFn)] = &[
+    ("ABS", unary::abs),
     ("ADD", elementwise::add),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
+    ("ELU", unary::elu),
+    ("EXP", unary::exp),
     ("EXPAND_DIMS", movement::reshape_to_declared),
+    ("FLOOR", unary::floor),
     ("FULLY_CONNECTED", conv::fully_connected),
+    ("GELU", unary::gelu),
+    ("HARD_SWISH", unary::hard_swish),
+    ("L2_NORMALIZATION", unary::l2_normalization),
+    ("LEAKY_RELU", unary::leaky_relu),
+    ("LOG", unary::log),
     ("LOGISTIC", elementwise::logistic),
+    ("LOG_SOFTMAX", unary::log_softmax),
+    ("NEG", unary::neg),
+    ("RELU", unary::relu),
+    ("RELU6", unary::relu6),
+    ("RELU_N1_TO_1", unary::relu_n1_to_1),
     ("RESHAPE", movement::reshape),
+    ("RSQRT", unary::rsqrt),
+    ("SOFTMAX", unary::softmax),
+    ("SQRT", unary::sqrt),
+    ("SQUARE", unary::square),
     ("SQUEEZE", movement::reshape_to_declared),
+    ("TANH", unary::tanh),
     ("TRANSPOSE", movement::transpose),
 ];
 
