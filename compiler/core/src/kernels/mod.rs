@@ -5,6 +5,7 @@ pub mod affine;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
+pub mod index;
 pub mod matmul;
 pub mod pointwise;
 pub mod pool;
