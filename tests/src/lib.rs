@@ -7,5 +7,6 @@
     reason = "test support: a broken fixture should stop the test"
 )]
 
+pub mod build;
 pub mod cases;
 pub mod compare;

@@ -1,7 +1,15 @@
 //! Target `c`: standalone C99, one function per layer, no heap, no library but libm for floats.
 
-use crate::{EmitOptions, Emitted, Support, Target};
-use tinycc_core::diagnostic::Diagnostics;
+mod estimate;
+mod example;
+mod header;
+mod manifest;
+mod print;
+mod source;
+mod tile;
+
+use crate::{Artifacts, EmitOptions, Emitted, Support, Target};
+use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use tinycc_core::graph::DType;
 use tinycc_core::kir::KernelBuilder;
 use tinycc_core::lower::{Core, Legal};
@@ -45,7 +53,27 @@ impl Target for C {
 
     fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics> {
         let module = tinycc_core::lower::lower(legal)?;
-        let _ = options;
-        Ok(Emitted { artifacts: Default::default(), module, code_bytes: 0, stack_bytes: 0 })
+        let name = &options.name;
+        let (code_bytes, stack_bytes) =
+            (estimate::code_bytes(&module), estimate::stack_bytes(&module));
+        let mut artifacts = Artifacts::new();
+        artifacts.insert(format!("{name}.h"), header::print(&module, options).into());
+        artifacts.insert(format!("{name}.c"), source::print(&module, options).into());
+        let manifest = manifest::print(&module, options, code_bytes, stack_bytes);
+        artifacts.insert(format!("{name}.json"), manifest.into());
+        for wanted in &options.examples {
+            match wanted.as_str() {
+                "host" => example::host(&mut artifacts, &module, options),
+                "qemu-mps2-an386" => example::mps2_an386(&mut artifacts, &module, options),
+                other => {
+                    let known: Vec<&str> = self.examples().iter().map(|e| e.0).collect();
+                    let message = format!("there is no example \"{other}\" for target c");
+                    return Err(Diagnostic::new(Code::BadOption, Origin::default(), message)
+                        .help(format!("choose one of: {}", known.join(", ")))
+                        .into());
+                }
+            }
+        }
+        Ok(Emitted { artifacts, module, code_bytes, stack_bytes })
     }
 }

@@ -5,5 +5,6 @@ pub mod affine;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
+pub mod pointwise;
 pub mod requantize;
 pub mod window;

@@ -5,8 +5,10 @@ use super::weights::{self, Layer};
 use super::{OpError, Operator, QuantRule, Signature};
 use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::{Conv, ConvBuffers};
+use crate::kernels::pointwise::Pointwise;
 use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
+use crate::lower::Core;
 use crate::numeric::Activation;
 
 /// y = activation(conv(x, w) + b).
@@ -51,6 +53,39 @@ impl Conv2d {
     }
 }
 
+impl Conv2d {
+    /// The register tile, where it applies; says whether it did.
+    fn lower_pointwise(
+        &self,
+        conv: &Conv,
+        s: &Signature<'_>,
+        k: &mut KernelBuilder,
+    ) -> Result<bool, OpError> {
+        if !Pointwise::applies(conv, 0) {
+            return Ok(false);
+        }
+        let weights = weights::constant(s, 1)?.as_i8().ok_or_else(|| OpError::types(s))?;
+        let per = conv.in_channels;
+        let (bias, reach) =
+            weights::fold(s, conv.out_channels, |c, w| w[c * per..][..per].iter())?;
+        if !Pointwise::applies(conv, reach) {
+            return Ok(false);
+        }
+        let (scale, zero_point) = s.result(0)?.per_tensor()?;
+        let pointwise = Pointwise {
+            conv,
+            weights,
+            bias,
+            multipliers: weights::multipliers(s, conv.out_channels)?,
+            zero_point,
+            range: self.activation.range_i8(scale, zero_point),
+        };
+        let (input, output) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
+        pointwise.build(k, input, output);
+        Ok(true)
+    }
+}
+
 /// The four extents of an NHWC or OHWI tensor.
 pub(super) fn dims4(shape: &Shape, what: &str) -> Result<[usize; 4], OpError> {
     <[usize; 4]>::try_from(shape.0.as_slice())
@@ -92,6 +127,12 @@ impl Operator for Conv2d {
 
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let conv = self.conv(s)?;
+        if k.core() == Core::CortexM4
+            && s.operand(0)?.dtype() == DType::I8
+            && self.lower_pointwise(&conv, s, k)?
+        {
+            return Ok(());
+        }
         lower(&conv, s, k, self.activation)
     }
 }

@@ -110,19 +110,33 @@ pub fn lower_with<'a, I: Iterator<Item = &'a i8>>(
     activation: Activation,
     per_channel: impl Fn(usize, &'a [i8]) -> I,
 ) -> Result<(Option<Buf>, Finish, i32), OpError> {
+    let (_, zero_in) = s.operand(0)?.per_tensor()?;
+    let (scale_out, zero_out) = s.result(0)?.per_tensor()?;
+    let channels = multipliers.len();
+    let (folded, _) = fold(s, channels, per_channel)?;
+    let bias = declare_bias(k, folded);
+    let range = activation.range_i8(scale_out, zero_out);
+    let requantize = Requantize::declare(k, &multipliers, zero_out, range);
+    Ok((bias, Finish::Int(requantize), zero_in))
+}
+
+/// Accumulator starts of an int8 layer with the input zero point folded in, and how far any
+/// accumulator can reach.
+///
+/// # Errors
+/// Operands that are not constant, or accumulators that could overflow.
+pub fn fold<'a, I: Iterator<Item = &'a i8>>(
+    s: &Signature<'a>,
+    channels: usize,
+    per_channel: impl Fn(usize, &'a [i8]) -> I,
+) -> Result<(Vec<i32>, i64), OpError> {
     let weights = constant(s, 1)?.as_i8().ok_or_else(|| OpError::types(s))?;
     let bias = match s.operands.len() {
         0..=2 => None,
         _with_bias => Some(constant(s, 2)?.as_i32().ok_or_else(|| OpError::types(s))?),
     };
     let (_, zero_in) = s.operand(0)?.per_tensor()?;
-    let (scale_out, zero_out) = s.result(0)?.per_tensor()?;
-    let channels = multipliers.len();
-    let (folded, _) = fold_zero_point(bias, channels, zero_in, |c| per_channel(c, weights))?;
-    let bias = declare_bias(k, folded);
-    let range = activation.range_i8(scale_out, zero_out);
-    let requantize = Requantize::declare(k, &multipliers, zero_out, range);
-    Ok((bias, Finish::Int(requantize), zero_in))
+    fold_zero_point(bias, channels, zero_in, |c| per_channel(c, weights))
 }
 
 /// Operands and parameters of an int8 layer for reference evaluation.

@@ -1,6 +1,7 @@
 //! Passes: named graph rewrites, run in a list, the verifier after each one, always.
 
 mod fold_constants;
+mod materialise_outputs;
 mod remove_dead;
 mod tabulate;
 
@@ -25,7 +26,7 @@ impl std::fmt::Debug for Pass {
 }
 
 /// All passes, in the order in which targets run them.
-pub const ALL: &[Pass] = &[fold_constants::PASS, tabulate::PASS, remove_dead::PASS];
+pub const ALL: &[Pass] = &[fold_constants::PASS, tabulate::PASS, remove_dead::PASS, materialise_outputs::PASS];
 
 /// What code targets need before lowering.
 pub const LEGALISE: &[Pass] = ALL;

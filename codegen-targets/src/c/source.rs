@@ -1,0 +1,255 @@
+//! `NAME.c`: prologue, helpers, constants, one function per layer, the invocation.
+
+use super::print::{Printer, c_type, identifier};
+use super::tile::ASM_MACRO;
+use crate::EmitOptions;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use tinycc_core::TensorData;
+use tinycc_core::kir::{Access, Intrinsic, Kernel, Module, Stmt, Ty};
+
+/// Text that is safe inside a C comment and on one line.
+#[must_use]
+pub fn comment_text(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
+        .collect::<String>()
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+        .replace('\\', "/")
+        .replace("??", "? ?")
+}
+
+/// File-level arrays: name per (kernel, buffer), identical data shared.
+struct Constants {
+    names: BTreeMap<(usize, usize), String>,
+    /// Name, element type, data, and whether a tile reads it word by word.
+    arrays: Vec<(String, Ty, TensorData, bool)>,
+}
+
+impl Constants {
+    fn collect(module: &Module) -> Self {
+        let mut all = Self { names: BTreeMap::new(), arrays: Vec::new() };
+        let mut seen: BTreeMap<(Ty, Vec<u8>), usize> = BTreeMap::new();
+        for (k, kernel) in module.kernels.iter().enumerate() {
+            let words = word_buffers(&kernel.body);
+            for (b, buffer) in kernel.buffers.iter().enumerate() {
+                let Access::Const(data) = &buffer.access else { continue };
+                let key = (buffer.ty, data.to_le_bytes());
+                let index = *seen.entry(key).or_insert_with(|| {
+                    let name = format!("{}_{}", kernel.name, buffer.name);
+                    all.arrays.push((name, buffer.ty, data.clone(), false));
+                    all.arrays.len() - 1
+                });
+                all.arrays[index].3 |= words.contains(&(b as u32));
+                all.names.insert((k, b), all.arrays[index].0.clone());
+            }
+        }
+        all
+    }
+}
+
+/// Buffers that tiles read as 32-bit words and which therefore need alignment.
+fn word_buffers(body: &[Stmt]) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    for stmt in body {
+        match stmt {
+            Stmt::For { body, .. } => found.extend(word_buffers(body)),
+            Stmt::If { then, otherwise, .. } => {
+                found.extend(word_buffers(then));
+                found.extend(word_buffers(otherwise));
+            }
+            Stmt::Tile(tile) => found.extend(tile.cursors.iter().map(|c| c.buf.id)),
+            Stmt::Let(..) | Stmt::Assign(..) | Stmt::Store(..) | Stmt::Comment(_) => {}
+        }
+    }
+    found
+}
+
+/// The source file.
+#[must_use]
+pub fn print(module: &Module, options: &EmitOptions) -> String {
+    let constants = Constants::collect(module);
+    let mut used = BTreeSet::new();
+    let mut functions = String::new();
+    for (k, kernel) in module.kernels.iter().enumerate() {
+        function(&mut functions, kernel, &mut used, |b| {
+            constants.names.get(&(k, b)).cloned().unwrap_or_default()
+        });
+    }
+    let has_tile = constants.arrays.iter().any(|a| a.3);
+    let mut out = prologue(options, &used, has_tile);
+    helpers(&mut out, &used, has_tile);
+    for (name, ty, data, words) in &constants.arrays {
+        array(&mut out, name, *ty, data, *words);
+    }
+    out.push_str(&functions);
+    invoke(&mut out, module, options);
+    out
+}
+
+fn prologue(options: &EmitOptions, used: &BTreeSet<Intrinsic>, has_tile: bool) -> String {
+    let name = &options.name;
+    let mut out = format!(
+        "/* Made by tinycc {} from {}. Do not edit: compile the model again instead. */\n",
+        env!("CARGO_PKG_VERSION"),
+        comment_text(&options.source)
+    );
+    let _ = writeln!(out, "#include \"{name}.h\"\n\n#include <stdint.h>");
+    let mut includes: BTreeSet<&str> = snippets(used, has_tile).flat_map(|s| s.includes).collect();
+    if used.iter().any(|f| f.is_libm()) {
+        includes.insert("math.h");
+    }
+    for include in includes {
+        let _ = writeln!(out, "#include <{include}>");
+    }
+    out.push_str(
+        "\n/* Define TCC_WEIGHTS to place the constants, for example in a flash section. */\n\
+         #ifndef TCC_WEIGHTS\n#define TCC_WEIGHTS\n#endif\n\n\
+         /* One stack frame per layer: keeps layers apart in profiles and the stack small. */\n\
+         #if defined(__GNUC__)\n#define TCC_LAYER static __attribute__((noinline))\n\
+         #else\n#define TCC_LAYER static\n#endif\n",
+    );
+    if has_tile {
+        let _ = write!(
+            out,
+            "\n/* Register tiles: assembly where the core has the DSP extension. */\n\
+             #if defined(__GNUC__) && defined(__ARM_FEATURE_DSP)\n#define {ASM_MACRO} 1\n#else\n\
+             #define {ASM_MACRO} 0\n#endif\n#if defined(__GNUC__)\n\
+             #define TCC_WORDS __attribute__((aligned(4)))\n#else\n#define TCC_WORDS\n#endif\n"
+        );
+    }
+    out
+}
+
+struct Needed {
+    text: &'static str,
+    includes: Vec<&'static str>,
+}
+
+/// The run-time functions the file needs. Tiles bring `load_u32` along.
+fn snippets(used: &BTreeSet<Intrinsic>, has_tile: bool) -> impl Iterator<Item = Needed> {
+    let mut wanted: Vec<&str> = used.iter().filter(|f| !f.is_libm()).map(|f| f.name()).collect();
+    if has_tile {
+        wanted.push("load_u32");
+    }
+    let found: Vec<Needed> = tinycc_rt::snippet::select(&wanted)
+        .map(|s| Needed { text: s.text, includes: s.includes().collect() })
+        .collect();
+    found.into_iter()
+}
+
+fn helpers(out: &mut String, used: &BTreeSet<Intrinsic>, has_tile: bool) {
+    for snippet in snippets(used, has_tile) {
+        out.push('\n');
+        out.push_str(snippet.text);
+    }
+}
+
+/// Numbers per line, so that lines stay below about 100 characters.
+fn per_line(ty: Ty) -> usize {
+    match ty {
+        Ty::Bool | Ty::I8 | Ty::U8 => 20,
+        Ty::I16 => 14,
+        Ty::I32 | Ty::U32 | Ty::F32 => 8,
+        Ty::I64 => 4,
+    }
+}
+
+fn array(out: &mut String, name: &str, ty: Ty, data: &TensorData, words: bool) {
+    let attribute = if words { "TCC_WORDS " } else { "" };
+    let _ = write!(
+        out,
+        "\nstatic const {} {name}[{}] {attribute}TCC_WEIGHTS = {{",
+        c_type(ty),
+        data.len().max(1)
+    );
+    let numbers: Vec<String> = match data {
+        TensorData::I8(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I16(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::Bool(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I32(v) => v
+            .iter()
+            .map(|&x| if x == i32::MIN { "(-2147483647 - 1)".into() } else { x.to_string() })
+            .collect(),
+        TensorData::I64(v) => v
+            .iter()
+            .map(|&x| match x {
+                i64::MIN => format!("(-INT64_C({}) - 1)", i64::MAX),
+                x => format!("INT64_C({x})"),
+            })
+            .collect(),
+        TensorData::F32(v) => v.iter().map(|&x| super::print::float_literal(x)).collect(),
+    };
+    if numbers.is_empty() {
+        out.push('0');
+    }
+    for (i, number) in numbers.iter().enumerate() {
+        if i % per_line(ty) == 0 {
+            out.push_str("\n    ");
+        } else {
+            out.push(' ');
+        }
+        out.push_str(number);
+        out.push(',');
+    }
+    out.push_str("\n};\n");
+}
+
+fn function(
+    out: &mut String,
+    kernel: &Kernel,
+    used: &mut BTreeSet<Intrinsic>,
+    constant: impl Fn(usize) -> String,
+) {
+    out.push('\n');
+    for (i, line) in kernel.doc.iter().enumerate() {
+        let (open, close) = (
+            if i == 0 { "/* " } else { " * " },
+            if i + 1 == kernel.doc.len() { " */" } else { "" },
+        );
+        let _ = writeln!(out, "{open}{}{close}", comment_text(line));
+    }
+    let params: Vec<String> = kernel
+        .params()
+        .map(|(_, b)| {
+            let qualifier = if matches!(b.access, Access::In(_)) { "const " } else { "" };
+            format!("{qualifier}{} *{}", c_type(b.ty), identifier(&b.name))
+        })
+        .collect();
+    let params = if params.is_empty() { "void".into() } else { params.join(", ") };
+    let _ = writeln!(out, "TCC_LAYER void {}({params})\n{{", kernel.name);
+    let mut printer = Printer::new(kernel, used, constant);
+    printer.block(1, &kernel.body);
+    out.push_str(&printer.out);
+    out.push_str("}\n");
+}
+
+fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
+    let (name, upper) = (&options.name, options.name.to_uppercase());
+    let _ = write!(
+        out,
+        "\n#ifdef {upper}_STATIC_ARENA\nvoid *{name}_arena(void)\n{{\n    static union {{\n        \
+         uint8_t bytes[{upper}_ARENA_BYTES];\n        int64_t align;\n    }} arena;\n\n    \
+         return arena.bytes;\n}}\n#endif\n"
+    );
+    let _ = write!(out, "\nvoid {name}_invoke(void *arena)\n{{\n");
+    if module.calls.is_empty() {
+        out.push_str("    (void)arena;\n}\n");
+        return;
+    }
+    out.push_str("    uint8_t *const a = (uint8_t *)arena;\n\n");
+    for call in &module.calls {
+        let kernel = &module.kernels[call.kernel];
+        let args: Vec<String> = kernel
+            .params()
+            .zip(&call.offsets)
+            .map(|((_, b), offset)| {
+                let qualifier = if matches!(b.access, Access::In(_)) { "const " } else { "" };
+                format!("({qualifier}{} *)(void *)(a + {offset})", c_type(b.ty))
+            })
+            .collect();
+        let _ = writeln!(out, "    {}({});", kernel.name, args.join(", "));
+    }
+    out.push_str("}\n");
+}

@@ -1,0 +1,164 @@
+//! From model bytes to a program that ran: emission, the host compilers, the emulated board.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::format::tflite;
+use tinycc_core::lower::{self, Core};
+use tinycc_core::{Graph, pass};
+use tinycc_targets::{EmitOptions, Emitted};
+
+/// The warnings generated C must be free of.
+pub const STRICT: &[&str] =
+    &["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"];
+
+/// What the sanitizers catch ends the program.
+pub const SANITIZE: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g0"];
+
+/// A model emitted into a folder.
+#[derive(Debug)]
+pub struct Built {
+    /// The folder; removed when dropped.
+    pub folder: TempDir,
+    /// Model name.
+    pub name: String,
+    /// What the target returned.
+    pub emitted: Emitted,
+    /// The graph as read.
+    pub graph: Graph,
+}
+
+/// Reads, lowers and emits a model with both examples.
+///
+/// # Errors
+/// What tinycc says.
+pub fn emit(bytes: &[u8], file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
+    let options = tflite::ReadOptions { file: file.to_string(), ..Default::default() };
+    let graph = tflite::read(bytes, &options)?;
+    let mut legal = graph.clone();
+    pass::run_all(&mut legal, pass::LEGALISE)?;
+    let legal = lower::legalise(legal, core)?;
+    let options = EmitOptions {
+        name: name.to_string(),
+        core,
+        examples: vec!["host".into(), "qemu-mps2-an386".into()],
+        options: Default::default(),
+        source: file.to_string(),
+    };
+    let emitted = tinycc_targets::target("c").expect("target c").emit(&legal, &options)?;
+    let folder = TempDir::new().expect("temporary folder");
+    for (path, bytes) in &emitted.artifacts {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        std::fs::write(path, bytes).expect("file");
+    }
+    Ok(Built { folder, name: name.to_string(), emitted, graph })
+}
+
+/// Runs a command; its output, or what it printed when it fails.
+///
+/// # Errors
+/// The command line and its output.
+pub fn run(command: &mut Command, stdin: &[u8]) -> Result<Vec<u8>, String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("{command:?}: {e}"))?;
+    let mut pipe = child.stdin.take().expect("piped");
+    let data = stdin.to_vec();
+    let writer = std::thread::spawn(move || {
+        // A program that stops early closes the pipe; its exit code tells.
+        let _ = pipe.write_all(&data);
+    });
+    let output = child.wait_with_output().map_err(|e| format!("{command:?}: {e}"))?;
+    writer.join().expect("writer");
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let text = |b: &[u8]| String::from_utf8_lossy(&b[..b.len().min(4000)]).into_owned();
+    Err(format!(
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stderr),
+        text(&output.stdout)
+    ))
+}
+
+impl Built {
+    /// Compiles the host example with `compiler` and extra flags.
+    ///
+    /// # Errors
+    /// What the compiler prints.
+    pub fn host(&self, compiler: &str, flags: &[&str]) -> Result<PathBuf, String> {
+        let dir = self.folder.path();
+        let program = dir.join(format!("run-{compiler}"));
+        let mut command = Command::new(compiler);
+        command.args(STRICT).args(flags).arg(dir.join(format!("{}.c", self.name)));
+        command.arg(dir.join("example/main.c")).arg("-o").arg(&program).arg("-lm");
+        run(&mut command, &[])?;
+        Ok(program)
+    }
+
+    /// Compiles without output, for the warnings only.
+    ///
+    /// # Errors
+    /// What the compiler prints.
+    pub fn check(&self, compiler: &str) -> Result<(), String> {
+        let source = self.folder.path().join(format!("{}.c", self.name));
+        let mut command = Command::new(compiler);
+        run(command.args(STRICT).arg("-fsyntax-only").arg(source), &[]).map(drop)
+    }
+
+    /// Runs the firmware in QEMU on the given input sets.
+    ///
+    /// # Errors
+    /// Build or run failures.
+    pub fn firmware(&self, input: &[u8]) -> Result<Firmware, String> {
+        let dir = self.folder.path().join("example-mps2-an386");
+        std::fs::write(dir.join("input.bin"), input).expect("input.bin");
+        let text = run(Command::new("make").arg("run").current_dir(&dir), &[])?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let figure = |key: &str| {
+            text.lines()
+                .find_map(|l| l.strip_prefix(key)?.trim().parse().ok())
+                .ok_or_else(|| format!("no line \"{key}\" in:\n{text}"))
+        };
+        let output = std::fs::read(dir.join("output.bin")).map_err(|e| e.to_string())?;
+        let elf = dir.join(format!("{}.elf", self.name));
+        Ok(Firmware { output, instructions: figure("instructions ")?, stack: figure("stack ")?, elf })
+    }
+}
+
+/// What the emulated board reports.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// Raw outputs of all sets.
+    pub output: Vec<u8>,
+    /// Executed instructions of one invocation.
+    pub instructions: u64,
+    /// Painted stack bytes of one invocation.
+    pub stack: u64,
+    /// The linked program.
+    pub elf: PathBuf,
+}
+
+/// The zoo folder from `TINYCC_ZOO`, else `../shared/zoo` beside the repository, if it exists.
+#[must_use]
+pub fn zoo() -> Option<PathBuf> {
+    let root = crate::cases::root();
+    let path = match std::env::var_os("TINYCC_ZOO") {
+        Some(path) => PathBuf::from(path),
+        None => root.join("../shared/zoo"),
+    };
+    path.join("manifest.json").exists().then_some(path)
+}
+
+/// Reads a file, naming it when that fails.
+#[must_use]
+pub fn file(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
