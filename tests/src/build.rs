@@ -80,12 +80,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Result<Vec<u8>, String> {
         return Ok(output.stdout);
     }
     let text = |b: &[u8]| String::from_utf8_lossy(&b[..b.len().min(4000)]).into_owned();
-    Err(format!(
-        "{command:?}: {}\n{}{}",
-        output.status,
-        text(&output.stderr),
-        text(&output.stdout)
-    ))
+    Err(format!("{command:?}: {}\n{}{}", output.status, text(&output.stderr), text(&output.stdout)))
 }
 
 impl Built {
@@ -129,7 +124,12 @@ impl Built {
         };
         let output = std::fs::read(dir.join("output.bin")).map_err(|e| e.to_string())?;
         let elf = dir.join(format!("{}.elf", self.name));
-        Ok(Firmware { output, instructions: figure("instructions ")?, stack: figure("stack ")?, elf })
+        Ok(Firmware {
+            output,
+            instructions: figure("instructions ")?,
+            stack: figure("stack ")?,
+            elf,
+        })
     }
 }
 

@@ -55,8 +55,7 @@ fn contributors(report: &Report, title: &str, bytes: impl Fn(&LayerInfo) -> usiz
     let mut table =
         Table::new(&[("layer", Align::Left), ("output", Align::Left), (title, Align::Right)]);
     for layer in layers.iter().take(LISTED) {
-        let cells =
-            vec![layer.name.clone(), layer.output.clone(), grouped(bytes(layer) as u64)];
+        let cells = vec![layer.name.clone(), layer.output.clone(), grouped(bytes(layer) as u64)];
         table.row(cells);
     }
     let mut text: Vec<String> = table.to_string().lines().map(|l| format!("    {l}")).collect();

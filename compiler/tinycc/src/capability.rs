@@ -36,7 +36,8 @@ pub fn unsupported(graph: &Graph, target: &dyn Target, core: Core) -> Result<(),
     let mut problems = Diagnostics::default();
     for (id, support) in survey(graph, target, core) {
         if let (Support::No(reason), Some(node)) = (support, graph.get(id)) {
-            let message = format!("target {} cannot express this operator: {reason}", target.name());
+            let message =
+                format!("target {} cannot express this operator: {reason}", target.name());
             problems.push(
                 Diagnostic::new(Code::TargetUnsupported, node.origin.clone(), message)
                     .help("`tinycc ops` lists what each target supports"),

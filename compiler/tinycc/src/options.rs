@@ -91,9 +91,7 @@ impl Options {
 }
 
 /// Processors, as spelled by users.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CoreName {
     /// Portable code for any processor.
@@ -250,7 +248,8 @@ mod tests {
         for (text, bytes) in good {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
-        for text in ["", "K", "-1", "1.5K", "1G", "32 K", "99999999999999999999", "9999999999999999M"]
+        for text in
+            ["", "K", "-1", "1.5K", "1G", "32 K", "99999999999999999999", "9999999999999999M"]
         {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }

@@ -100,7 +100,10 @@ mod tests {
         let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
         table.row(vec!["a".into(), grouped(1_234_567)]);
         table.row(vec!["long name".into(), grouped(999)]);
-        assert_eq!(table.to_string(), "name               n\na          1,234,567\nlong name        999\n");
+        assert_eq!(
+            table.to_string(),
+            "name               n\na          1,234,567\nlong name        999\n"
+        );
         assert_eq!(
             table.to_markdown(),
             "| name | n |\n|---|---:|\n| a | 1,234,567 |\n| long name | 999 |\n"

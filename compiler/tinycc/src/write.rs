@@ -43,8 +43,7 @@ pub fn artifacts(artifacts: &Artifacts, dir: &Path) -> Result<Vec<PathBuf>, Writ
     };
     let folder = |path: &Path| fs::create_dir_all(path).map_err(at(path));
     folder(dir)?;
-    let staging =
-        tempfile::Builder::new().prefix(".tinycc-").tempdir_in(dir).map_err(at(dir))?;
+    let staging = tempfile::Builder::new().prefix(".tinycc-").tempdir_in(dir).map_err(at(dir))?;
     for (path, bytes) in artifacts {
         let staged = staging.path().join(path);
         folder(staged.parent().unwrap_or(staging.path()))?;

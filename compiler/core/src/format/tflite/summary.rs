@@ -24,8 +24,8 @@ pub struct FileTensor {
 pub struct FileOperator {
     /// TFLite name, or a note in angle brackets when the code is not defined.
     pub name: String,
-    /// Its results.
-    pub results: Vec<FileTensor>,
+    /// Its results, as indices into `Summary::tensors`.
+    pub results: Vec<usize>,
 }
 
 /// The first subgraph as declared.
@@ -35,10 +35,12 @@ pub struct Summary {
     pub description: String,
     /// Number of subgraphs; only the first is looked at.
     pub subgraphs: usize,
+    /// All tensors; the others refer to them by index, so that the size stays that of the file.
+    pub tensors: Vec<FileTensor>,
     /// Inputs in model order.
-    pub inputs: Vec<FileTensor>,
+    pub inputs: Vec<usize>,
     /// Outputs in model order.
-    pub outputs: Vec<FileTensor>,
+    pub outputs: Vec<usize>,
     /// Operators in execution order.
     pub operators: Vec<FileOperator>,
 }
@@ -54,16 +56,12 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
         let message = "the model has no subgraph";
         return Err(Diagnostic::new(Code::MalformedModel, origin, message).into());
     };
-    // Indexed once: reaching a tensor by number for each mention would be quadratic.
-    let tensors: Vec<fb::Tensor<'_>> = subgraph.tensors().into_iter().flatten().collect();
-    let list = |numbers: Vec<i32>| {
-        numbers
-            .into_iter()
-            .filter_map(|n| {
-                let index = usize::try_from(n).ok()?;
-                Some(tensor(index, tensors.get(index)?))
-            })
-            .collect::<Vec<_>>()
+    let tensors: Vec<FileTensor> =
+        subgraph.tensors().into_iter().flatten().enumerate().map(|(i, t)| tensor(i, &t)).collect();
+    let count = tensors.len();
+    let list = |numbers: Vec<i32>| -> Vec<usize> {
+        let known = |n: i32| usize::try_from(n).ok().filter(|&i| i < count);
+        numbers.into_iter().filter_map(known).collect()
     };
     let operators = subgraph
         .operators()
@@ -77,6 +75,7 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
     Ok(Summary {
         description: model.description().unwrap_or_default().to_string(),
         subgraphs: model.subgraphs().map_or(0, |s| s.len()),
+        tensors,
         inputs: list(subgraph.inputs().into_iter().flatten().collect()),
         outputs: list(subgraph.outputs().into_iter().flatten().collect()),
         operators,
