@@ -56,20 +56,16 @@ impl Default for Options {
 impl Options {
     /// Option name -> values, for all options that are set.
     fn entries(&self) -> Vec<(String, Vec<String>)> {
-        let text = |v: serde_json::Value| match v {
-            serde_json::Value::String(s) => s,
-            other => other.to_string(),
-        };
-        let fields = match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            // A struct of strings always serialises to an object.
-            _never => serde_json::Map::new(),
-        };
+        let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+        // A struct of strings always serialises to an object.
+        let fields = serde_json::to_value(self).unwrap_or_default();
         fields
+            .as_object()
             .into_iter()
-            .map(|(key, value)| match value {
-                serde_json::Value::Array(values) => (key, values.into_iter().map(text).collect()),
-                one => (key, vec![text(one)]),
+            .flatten()
+            .map(|(key, value)| {
+                let list = value.as_array().map(|values| values.iter().map(text).collect());
+                (key.clone(), list.unwrap_or_else(|| vec![text(value)]))
             })
             .collect()
     }

@@ -158,6 +158,7 @@ pub fn verify(
     let (input_types, output_types) =
         (types(&graph, &input_values), types(&graph, graph.outputs()));
     let sets = input_sets(&graph, request, &input_values, &input_types)?;
+    let expected = expectation(&graph, request, &sets, &output_types)?;
     progress("compiling");
     let mut options = compiler.options().clone();
     // The host has no budget, and runs the portable spelling of every kernel.
@@ -169,7 +170,6 @@ pub fn verify(
     progress("running");
     let got = program.run(&sets, &output_types)?;
     let mut outputs = comparisons(&graph, request.layers);
-    let expected = expectation(&graph, request, &sets, &output_types)?;
     for (k, set) in sets.iter().enumerate() {
         let want = match &expected {
             Some(expected) => expected[k].clone(),
