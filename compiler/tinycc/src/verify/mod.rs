@@ -294,3 +294,26 @@ fn expectation(
     }
     Ok(Some(expected))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_differing_layer_is_named() {
+        let row = |layer: &str, outside| Comparison {
+            name: format!("t{layer}"),
+            layer: layer.into(),
+            output: "int8[4]".into(),
+            elements: 4,
+            different: outside,
+            outside,
+            max_difference: outside as f64,
+        };
+        let outputs = vec![row("0 ADD", 0), row("3 MUL", 2), row("4 SUB", 1)];
+        let v = Verification { model: "m".into(), samples: 1, against: "x".into(), outputs };
+        assert!(!v.passed());
+        assert_eq!(v.first_difference().map(|c| c.layer.as_str()), Some("3 MUL"));
+        assert!(v.to_text().contains("FAILED, first at 3 MUL \"t3 MUL\""), "{}", v.to_text());
+    }
+}

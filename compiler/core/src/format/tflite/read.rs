@@ -308,6 +308,11 @@ impl<'a> Reader<'a> {
         if let Some(value) = entry.value {
             return Ok(value);
         }
+        if entry.constant.is_none() && entry.ty.shape.elements() == 0 {
+            // A tensor without elements needs no data: the target shape of RESHAPE to a scalar.
+            let data = TensorData::zeros(entry.ty.dtype, 0);
+            entry.constant = Tensor::new(entry.ty.shape.clone(), data).map(Arc::new);
+        }
         let Some(tensor) = &entry.constant else {
             return Err(format!(
                 "tensor \"{}\" has no data and is read before any operator computes it",
