@@ -11,4 +11,6 @@ pub mod build;
 pub mod cases;
 pub mod compare;
 pub mod headline;
+pub mod mutate;
+pub mod spots;
 pub mod zoo;
