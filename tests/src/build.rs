@@ -36,7 +36,14 @@ pub struct Built {
 /// What tinycc says.
 pub fn emit(bytes: &[u8], file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
     let options = tflite::ReadOptions { file: file.to_string(), ..Default::default() };
-    let graph = tflite::read(bytes, &options)?;
+    emit_graph(tflite::read(bytes, &options)?, file, name, core)
+}
+
+/// The same from a graph.
+///
+/// # Errors
+/// What tinycc says.
+pub fn emit_graph(graph: Graph, file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
     let mut legal = graph.clone();
     pass::run_all(&mut legal, pass::LEGALISE)?;
     let legal = lower::legalise(legal, core)?;
@@ -80,12 +87,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Result<Vec<u8>, String> {
         return Ok(output.stdout);
     }
     let text = |b: &[u8]| String::from_utf8_lossy(&b[..b.len().min(4000)]).into_owned();
-    Err(format!(
-        "{command:?}: {}\n{}{}",
-        output.status,
-        text(&output.stderr),
-        text(&output.stdout)
-    ))
+    Err(format!("{command:?}: {}\n{}{}", output.status, text(&output.stderr), text(&output.stdout)))
 }
 
 impl Built {
@@ -129,7 +131,12 @@ impl Built {
         };
         let output = std::fs::read(dir.join("output.bin")).map_err(|e| e.to_string())?;
         let elf = dir.join(format!("{}.elf", self.name));
-        Ok(Firmware { output, instructions: figure("instructions ")?, stack: figure("stack ")?, elf })
+        Ok(Firmware {
+            output,
+            instructions: figure("instructions ")?,
+            stack: figure("stack ")?,
+            elf,
+        })
     }
 }
 
@@ -161,4 +168,34 @@ pub fn zoo() -> Option<PathBuf> {
 #[must_use]
 pub fn file(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A tool the full test run must have. `false`, with a loud message, where it may be missing.
+#[must_use]
+pub fn tool(name: &str) -> bool {
+    let found = Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    if !found {
+        assert!(std::env::var_os("TINYCC_FULL").is_none(), "{name} is missing");
+        eprintln!("NOT TESTED: {name} is missing; tests/run installs it");
+    }
+    found
+}
+
+/// Runs TensorFlow Lite Micro on `sets` random input sets; the inputs and outputs as raw bytes.
+/// `None`, with a loud message, where the Python environment is missing.
+#[must_use]
+pub fn tflm(model: &Path, sets: usize, seed: u64) -> Option<(Vec<u8>, Vec<u8>)> {
+    let Some(python) = std::env::var_os("TINYCC_PYTHON") else {
+        assert!(std::env::var_os("TINYCC_FULL").is_none(), "TINYCC_PYTHON is not set");
+        eprintln!("NOT TESTED: TINYCC_PYTHON is not set; tests/run makes the environment");
+        return None;
+    };
+    let folder = TempDir::new().expect("temporary folder");
+    let (input, output) = (folder.path().join("in.bin"), folder.path().join("out.bin"));
+    let mut command = Command::new(python);
+    command.arg(crate::cases::root().join("tests/oracle/tflm.py")).arg(model);
+    command.args(["--sets", &sets.to_string(), "--seed", &seed.to_string()]);
+    command.arg("--in").arg(&input).arg("--out").arg(&output);
+    run(&mut command, &[]).expect("the oracle runs");
+    Some((file(&input), file(&output)))
 }

@@ -26,7 +26,8 @@ impl std::fmt::Debug for Pass {
 }
 
 /// All passes, in the order in which targets run them.
-pub const ALL: &[Pass] = &[fold_constants::PASS, tabulate::PASS, remove_dead::PASS, materialise_outputs::PASS];
+pub const ALL: &[Pass] =
+    &[fold_constants::PASS, tabulate::PASS, remove_dead::PASS, materialise_outputs::PASS];
 
 /// What code targets need before lowering.
 pub const LEGALISE: &[Pass] = ALL;
