@@ -251,6 +251,79 @@ static inline int32_t tcc_softmax_finish(int32_t recip, int32_t shift, int32_t e
 }
 /* tcc:end */
 
+/* tcc:begin log_q12 [needs assumptions min_i32 max_i32 clz saturating_rounding_doubling_high_mul rounding_divide_by_pot saturating_rounding_multiply_by_pot one_over_one_plus_x] */
+/*
+ * Natural logarithm in Q5.26 of x in Q12.19, x >= 2^19. x = 2^power * r with r near 2^(-1/4);
+ * a rational function of q = 2 * (r - 2^(-1/4)) gives the logarithm of r.
+ */
+static inline int32_t tcc_log_q12(int32_t x)
+{
+    const int32_t root_half = INT32_C(1518500250), fourth_root_half = INT32_C(1805811301);
+    int32_t zeros = tcc_clz((uint32_t)x);
+    int32_t root = tcc_saturating_rounding_doubling_high_mul(x, root_half);
+    int32_t headroom = tcc_clz((uint32_t)root) - 1;
+    int32_t scaled = tcc_saturating_rounding_doubling_high_mul(
+        tcc_saturating_rounding_multiply_by_pot(x, zeros - 1), root_half);
+    int32_t r = tcc_min_i32(tcc_saturating_rounding_multiply_by_pot(scaled, 1),
+        tcc_saturating_rounding_multiply_by_pot(x, headroom));
+    int32_t power = tcc_max_i32((12 - zeros) * INT32_C(33554432) + INT32_C(8388608),
+        (12 - headroom) * INT32_C(33554432) - INT32_C(8388608));
+    int32_t p = (int32_t)(((int64_t)r + fourth_root_half + 1) >> 1);
+    int32_t q = (r - fourth_root_half) * 2;
+    int32_t square = tcc_saturating_rounding_doubling_high_mul(q, q);
+    int32_t cube = tcc_saturating_rounding_doubling_high_mul(q, square);
+    int32_t numerator = tcc_saturating_rounding_doubling_high_mul(q, r)
+        + tcc_saturating_rounding_doubling_high_mul(cube, INT32_C(117049297));
+    int32_t sum = INT32_C(1057819769) + q
+        + tcc_saturating_rounding_doubling_high_mul(INT32_C(127690142), square);
+    int32_t denominator = tcc_saturating_rounding_doubling_high_mul(p, sum)
+        + tcc_saturating_rounding_doubling_high_mul(INT32_C(638450708), q);
+    int32_t fraction = tcc_saturating_rounding_doubling_high_mul(
+        tcc_rounding_divide_by_pot(numerator, 6), tcc_one_over_one_plus_x(denominator));
+    int32_t whole = tcc_saturating_rounding_doubling_high_mul(power, INT32_C(1488522236));
+    return tcc_saturating_rounding_multiply_by_pot(whole + fraction, 1);
+}
+/* tcc:end */
+
+/* tcc:begin inv_sqrt_pairs [needs clz] */
+/* By which power of four to multiply x >= 2 to get into 2^27..2^29; -1..13. */
+static inline int32_t tcc_inv_sqrt_pairs(int32_t x)
+{
+    return (tcc_clz((uint32_t)x) - 1) / 2 - 1;
+}
+/* tcc:end */
+
+/* tcc:begin inv_sqrt_multiplier [needs assumptions saturating_rounding_doubling_high_mul rounding_divide_by_pot saturating_rounding_multiply_by_pot inv_sqrt_pairs] */
+/* Multiplier of 1 / sqrt(x) for requantize, with inv_sqrt_exponent(x); x <= 1 counts as 1. */
+static inline int32_t tcc_inv_sqrt_multiplier(int32_t x)
+{
+    int32_t pairs, half, multiplier, step, y = (int32_t)1 << 28;
+    if (x <= 1) {
+        return INT32_MAX;
+    }
+    pairs = tcc_inv_sqrt_pairs(x);
+    half = tcc_rounding_divide_by_pot((pairs < 0 ? x / 4 : x << (2 * pairs)) >> 1, 1);
+    for (step = 0; step < 5; step++) { /* Newton in Q3.28 */
+        int32_t square = tcc_saturating_rounding_doubling_high_mul(y, y);
+        int32_t cube = tcc_saturating_rounding_multiply_by_pot(
+            tcc_saturating_rounding_doubling_high_mul(square, y), 6);
+        int32_t next = tcc_saturating_rounding_doubling_high_mul(INT32_C(402653184), y)
+            - tcc_saturating_rounding_doubling_high_mul(half, cube);
+        y = tcc_saturating_rounding_multiply_by_pot(next, 3);
+    }
+    multiplier = tcc_saturating_rounding_doubling_high_mul(y, INT32_C(1518500250));
+    return pairs > 11 ? multiplier << (pairs - 11) : multiplier;
+}
+/* tcc:end */
+
+/* tcc:begin inv_sqrt_exponent [needs min_i32 inv_sqrt_pairs] */
+/* Exponent, -12..0, that belongs to inv_sqrt_multiplier(x). */
+static inline int32_t tcc_inv_sqrt_exponent(int32_t x)
+{
+    return x <= 1 ? 0 : tcc_min_i32(tcc_inv_sqrt_pairs(x) - 11, 0);
+}
+/* tcc:end */
+
 /* ---- DSP: two or four lanes in one word; one instruction each on cores with the extension ---- */
 
 /* tcc:begin load_u32 [includes string.h] */

@@ -1,9 +1,11 @@
-//! Fixed-point functions after gemmlowp: reciprocal, exponential, logistic, tanh; no tables here.
+//! Fixed-point functions after gemmlowp: reciprocal, exponential, logistic, tanh, logarithm, inverse
+//! square root; no tables here.
 //!
 //! Qm.n is a number with n fraction bits in an `i32`; Q0.31 cannot hold 1 and uses `i32::MAX`.
 //! Products are `saturating_rounding_doubling_high_mul` (`mul` below).
 
 use crate::requantize::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul as mul};
+use crate::round::{clz, max_i32, min_i32};
 
 /// `x * 2^exponent` for `exponent` in -31..=31: saturates to the left, rounds half away from zero
 /// to the right.
@@ -47,6 +49,73 @@ pub const fn one_over_one_plus_x(a: i32) -> i32 {
 pub const fn one_minus_x_over_one_plus_x(a: i32) -> i32 {
     let x = two_over_one_plus_x(a).wrapping_sub(1 << 29);
     saturating_rounding_multiply_by_pot(x, 2)
+}
+
+/// Natural logarithm in Q5.26 of `x` in Q12.19, for `x >= 2^19`, that is of numbers from 1 on.
+///
+/// x = 2^k * r; two candidates, r in [1/sqrt(2), 1) and r times sqrt(1/2), leave the one that lies
+/// nearer to 2^(-1/4), and a rational function of q = 2 * (r - 2^(-1/4)) gives its logarithm.
+pub const fn log_q12(x: i32) -> i32 {
+    const LN_2: i32 = 1_488_522_236;
+    const ROOT_HALF: i32 = 1_518_500_250;
+    const FOURTH_ROOT_HALF: i32 = 1_805_811_301;
+    // Coefficients of the rational function in Q0.31.
+    const NUMERATOR: i32 = 117_049_297;
+    const SQUARE: i32 = 127_690_142;
+    const CONSTANT: i32 = 1_057_819_769;
+    const LINEAR: i32 = 638_450_708;
+    // Powers of two in Q6.25; the candidates stand a quarter above and below them.
+    let zeros = clz(x.cast_unsigned());
+    let scaled = mul(saturating_rounding_multiply_by_pot(x, zeros - 1), ROOT_HALF);
+    let upper = saturating_rounding_multiply_by_pot(scaled, 1);
+    let upper_power = (12 - zeros) * (1 << 25) + (1 << 23);
+    let headroom = clz(mul(x, ROOT_HALF).cast_unsigned()) - 1;
+    let lower = saturating_rounding_multiply_by_pot(x, headroom);
+    let lower_power = (12 - headroom) * (1 << 25) - (1 << 23);
+    let r = min_i32(upper, lower);
+    let power = max_i32(upper_power, lower_power);
+
+    let p = ((r as i64 + FOURTH_ROOT_HALF as i64 + 1) >> 1) as i32;
+    let q = (r - FOURTH_ROOT_HALF) * 2;
+    let square = mul(q, q);
+    let numerator = mul(q, r) + mul(mul(q, square), NUMERATOR);
+    let denominator = mul(p, CONSTANT + q + mul(SQUARE, square)) + mul(LINEAR, q);
+    let fraction = mul(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator));
+    saturating_rounding_multiply_by_pot(mul(power, LN_2) + fraction, 1)
+}
+
+/// Multiplier of 1 / sqrt(x) as [`requantize`](crate::requantize()) takes it, together with
+/// [`inv_sqrt_exponent`]. `x <= 1` counts as 1.
+///
+/// Five Newton steps y = 1.5 * y - x / 2 * y^3 from y = 1, with x moved into [1/4, 1) of Q3.28.
+pub const fn inv_sqrt_multiplier(x: i32) -> i32 {
+    const HALF_ROOT_2: i32 = 1_518_500_250;
+    if x <= 1 {
+        return i32::MAX;
+    }
+    let pairs = inv_sqrt_pairs(x);
+    let normal = if pairs < 0 { x / 4 } else { x << (2 * pairs) };
+    let half = rounding_divide_by_pot(normal >> 1, 1);
+    let mut y = 1i32 << 28;
+    let mut step = 0;
+    while step < 5 {
+        let cube = saturating_rounding_multiply_by_pot(mul(mul(y, y), y), 6);
+        y = saturating_rounding_multiply_by_pot(mul(3 << 27, y) - mul(half, cube), 3);
+        step += 1;
+    }
+    let multiplier = mul(y, HALF_ROOT_2);
+    // Exponents above 0 go into the multiplier.
+    if pairs > 11 { multiplier << (pairs - 11) } else { multiplier }
+}
+
+/// Exponent, -12..=0, that belongs to [`inv_sqrt_multiplier`]`(x)`.
+pub const fn inv_sqrt_exponent(x: i32) -> i32 {
+    if x <= 1 { 0 } else { min_i32(inv_sqrt_pairs(x) - 11, 0) }
+}
+
+/// By which power of four to multiply `x >= 2` to get into 2^27..2^29; -1..=13.
+pub const fn inv_sqrt_pairs(x: i32) -> i32 {
+    (clz(x.cast_unsigned()) - 1) / 2 - 1
 }
 
 /// e^a in Q0.31 for `a <= 0` in Q5.26; e^0 is `i32::MAX`. Rust only.
@@ -135,6 +204,19 @@ mod tests {
             let l = logistic_q4(step * 2_000_000);
             assert!(l >= last_logistic - 4, "logistic at {step}");
             last_logistic = l;
+        }
+    }
+
+    #[test]
+    fn logarithm_and_inverse_root_follow_the_real_functions() {
+        // log(2) twice as good as needed for int8 results; one part in 2^19 of the root.
+        assert!((log_q12(1 << 20) - 46_516_320).abs() < 64);
+        assert_eq!(log_q12(1 << 19), 0);
+        for root in [2i64, 3, 10, 1000, 30_000, 46_340] {
+            let x = (root * root) as i32;
+            let y = i64::from(inv_sqrt_multiplier(x)) * root;
+            let error = (y >> -inv_sqrt_exponent(x)) - (1 << 31);
+            assert!(error.abs() < 1 << 12, "{root}: {error}");
         }
     }
 

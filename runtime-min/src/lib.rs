@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`round`] | clamp, minimum and maximum, rounding division, float to integer, clz | all |
 //! | [`mod@requantize`] | int32 accumulator times a quantised multiplier | all |
-//! | [`fixed_point`] | reciprocal, exponential, logistic, tanh | reciprocal and its helper |
+//! | [`fixed_point`] | reciprocal, exponential, logistic, tanh, logarithm, inverse square root | reciprocal, logarithm, inverse square root |
 //! | [`softmax`] | the end of an int8 softmax row | all |
 //! | [`dsp`] | two- and four-lane operations of the Arm DSP extension | all |
 //!
@@ -27,8 +27,8 @@ pub mod softmax;
 
 pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
 pub use fixed_point::{
-    exp_q5, logistic_q4, one_minus_x_over_one_plus_x, one_over_one_plus_x,
-    saturating_rounding_multiply_by_pot, tanh_q4,
+    exp_q5, inv_sqrt_exponent, inv_sqrt_multiplier, inv_sqrt_pairs, log_q12, logistic_q4,
+    one_minus_x_over_one_plus_x, one_over_one_plus_x, saturating_rounding_multiply_by_pot, tanh_q4,
 };
 pub use requantize::{
     requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,

@@ -34,6 +34,10 @@ fn call(name: &str, a: &[i64]) -> i64 {
         }
         "one_over_one_plus_x" => signed(rt::one_over_one_plus_x(i(0))),
         "one_minus_x_over_one_plus_x" => signed(rt::one_minus_x_over_one_plus_x(i(0))),
+        "log_q12" => signed(rt::log_q12(i(0))),
+        "inv_sqrt_pairs" => signed(rt::inv_sqrt_pairs(i(0))),
+        "inv_sqrt_multiplier" => signed(rt::inv_sqrt_multiplier(i(0))),
+        "inv_sqrt_exponent" => signed(rt::inv_sqrt_exponent(i(0))),
         "exp_q5" => signed(rt::exp_q5(i(0))),
         "logistic_q4" => signed(rt::logistic_q4(i(0))),
         "tanh_q4" => signed(rt::tanh_q4(i(0))),

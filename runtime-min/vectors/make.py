@@ -110,6 +110,30 @@ def tanh_q4(a):
     return 0 if a == 0 else t if a > 0 else -t
 
 
+def log_q12(x):
+    """ln of x in Q12.19 (x >= 2^19) as Q5.26, by the rational function around 2^(-1/4)."""
+    root_half, centre = 1518500250, 1805811301
+    zeros = clz(x)
+    headroom = clz(srdhm(x, root_half)) - 1
+    r = min(srmp(srdhm(x * 2 ** (zeros - 1), root_half), 1), srmp(x, headroom))
+    power = max((12 - zeros) * 2**25 + 2**23, (12 - headroom) * 2**25 - 2**23)
+    p, q = half_away(Fraction(r + centre, 2)), 2 * (r - centre)
+    square = srdhm(q, q)
+    top = srdhm(q, r) + srdhm(srdhm(q, square), 117049297)
+    below = srdhm(p, 1057819769 + q + srdhm(127690142, square)) + srdhm(638450708, q)
+    return srmp(srdhm(power, 1488522236) + srdhm(rdp(top, 6), recip(below)), 1)
+
+
+def inv_sqrt(x):
+    """Pairs of bits to shift, multiplier and exponent of 1/sqrt(x)."""
+    pairs = (clz(x) - 1) // 2 - 1
+    normal, y = math.floor(x * Fraction(4) ** pairs), 2**28
+    for _ in range(5):
+        y = srmp(srdhm(3 * 2**27, y) - srdhm(rdp(normal // 2, 1), srmp(srdhm(srdhm(y, y), y), 6)), 3)
+    y = srdhm(y, 1518500250)
+    return pairs, y * 2 ** max(pairs - 11, 0), min(pairs - 11, 0)
+
+
 def clz(x):
     return 32 - x.bit_length()
 
@@ -176,6 +200,10 @@ def checked_constants():
         assert logistic_q4(a) == y
     for a, y in [(1, 260), (2**26, 992388804), (2**28, 2070233436)]:
         assert tanh_q4(a) == y
+    for x in range(2**19, MAX, 10**8 + 7):
+        assert abs(log_q12(x) / 2**26 - math.log(x / 2**19)) < 1e-6
+        pairs, m, e = inv_sqrt(x)
+        assert abs(m * 2.0 ** (e - 31) * math.sqrt(x) - 1) < 2e-6 and 2**27 <= x * 4.0**pairs < 2**29
     for a in range(0, MAX, 10**8 + 7):
         assert abs(recip(a) / 2**31 - 1 / (1 + a / 2**31)) < 1e-8
         assert abs(exp_neg(-a, 5) / 2**31 - math.exp(-a / 2**26)) < 1e-6
@@ -262,6 +290,16 @@ def fixed_point_rows(rng, put):
     for a in [MIN, MIN + 1] + EDGES[2:] + [rng.randint(MIN, MAX) for _ in range(20)]:
         for k in (1, 4, 30, -1, -4, -31):
             put("saturating_rounding_multiply_by_pot", a, k, srmp(a, k))
+    for x in [2**19, 2**19 + 1, 2**20, 741455, 623487, MAX] + \
+            [2**19 + rng.randrange(2 ** rng.randint(4, 30)) for _ in range(60)]:
+        put("log_q12", x, log_q12(x))
+    for x in list(range(2, 20)) + [2**k + d for k in range(5, 31) for d in (-1, 0, 1)] + \
+            [rng.randint(2, 2 ** rng.randint(2, 31) - 1) for _ in range(60)] + [MAX]:
+        for part, y in zip(("pairs", "multiplier", "exponent"), inv_sqrt(x)):
+            put("inv_sqrt_" + part, x, y)
+    for x in (0, 1):
+        put("inv_sqrt_multiplier", x, MAX)
+        put("inv_sqrt_exponent", x, 0)
     # One to 8192 equal classes; the larger sums shift everything out.
     exponents = [MAX] + [exp_neg(-rng.randint(0, 2**28), 5) for _ in range(3)]
     sums = [half_away(Fraction(MAX, 2**12)) * n for n in (1, 2, 3, 10, 256, 512, 1000, 4095)]

@@ -43,12 +43,15 @@ fn expr(e: &Expr) -> usize {
 
 fn intrinsic(f: Intrinsic) -> usize {
     match f {
+        Intrinsic::LogQ12 => 400,
+        Intrinsic::InvSqrtMultiplier => 160,
         Intrinsic::Requantize | Intrinsic::SoftmaxRecip => 80,
         Intrinsic::RequantizeShr | Intrinsic::RequantizeShrPos | Intrinsic::Srdhm => 28,
         Intrinsic::RoundingDivideByPot
         | Intrinsic::DivRound
         | Intrinsic::SoftmaxShift
         | Intrinsic::SoftmaxFinish
+        | Intrinsic::InvSqrtExponent
         | Intrinsic::RoundHalfAwayF32 => 32,
         Intrinsic::Clamp => 12,
         Intrinsic::MinI32 | Intrinsic::MaxI32 | Intrinsic::MinF32 | Intrinsic::MaxF32 => 8,

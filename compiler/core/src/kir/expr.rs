@@ -162,6 +162,12 @@ intrinsics! {
     SoftmaxShift = "softmax_shift"(U32) -> I32;
     /// int8 probability from reciprocal, shift and exponential.
     SoftmaxFinish = "softmax_finish"(I32, I32, I32) -> I32;
+    /// Natural logarithm in Q5.26 of a number >= 1 in Q12.19.
+    LogQ12 = "log_q12"(I32) -> I32;
+    /// Multiplier of 1 / sqrt(x) for `Requantize`.
+    InvSqrtMultiplier = "inv_sqrt_multiplier"(I32) -> I32;
+    /// Exponent that belongs to the multiplier.
+    InvSqrtExponent = "inv_sqrt_exponent"(I32) -> I32;
     /// Nearest integer, half away from zero, saturating; NaN gives 0.
     RoundHalfAwayF32 = "round_half_away_f32"(F32) -> I32;
     /// Bytes 0 and 2, sign-extended to a pair of int16.

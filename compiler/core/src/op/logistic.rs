@@ -3,8 +3,8 @@
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
 use crate::graph::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float};
-use crate::numeric::{Multiplier, math};
-use crate::op::unary;
+use crate::numeric::math;
+use crate::op::unary::{self, Q4};
 
 /// The operator has no attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,15 +16,13 @@ impl Operator for Logistic {
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
-        let (scale, zero_point) = match s.operand(0)?.dtype() {
-            DType::I8 => s.operand(0)?.per_tensor()?,
-            _float => (1.0, 0),
-        };
+        let [(scale, zero_point), _] = unary::quantization(s)?;
+        let q4 = Q4::new(scale);
         unary::eval(
             s,
             inputs,
             |x| 1.0 / (1.0 + math::exp(-x)),
-            |x| logistic_i8(i32::from(x) - zero_point, scale),
+            |x| q4.apply(i32::from(x) - zero_point, tinycc_rt::logistic_q4, 23, -128),
         )
     }
 
@@ -48,20 +46,6 @@ impl Operator for Logistic {
     }
 }
 
-/// Fixed-point int8 logistic (numerics 4.3); `x` is already minus its zero point.
-fn logistic_i8(x: i32, scale: f32) -> i8 {
-    let m = Multiplier::from_real(f64::from(scale) * f64::from(1u32 << 27));
-    let radius = (15.0 * f64::from(1u32 << 27) / 2f64.powi(m.exponent)).floor() as i64;
-    if i64::from(x) <= -radius {
-        return -128;
-    }
-    if i64::from(x) >= radius {
-        return 127;
-    }
-    let y = tinycc_rt::logistic_q4(m.apply(x));
-    (tinycc_rt::rounding_divide_by_pot(y, 23) - 128).clamp(-128, 127) as i8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,8 +58,7 @@ mod tests {
 
     #[test]
     fn int8_saturates_and_is_symmetric() {
-        assert_eq!(logistic_i8(-127, 0.5), -128);
-        assert_eq!(logistic_i8(0, 0.5), 0);
-        assert_eq!(logistic_i8(127, 0.5), 127);
+        let at = |x| Q4::new(0.5).apply(x, tinycc_rt::logistic_q4, 23, -128);
+        assert_eq!((at(-127), at(0), at(127)), (-128, 0, 127));
     }
 }

@@ -12,11 +12,12 @@ mod movement;
 mod pool;
 mod reduce;
 mod resize;
+mod rows;
 mod signature;
-#[cfg(test)]
-pub(crate) mod testing;
 mod unary;
 mod weights;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
@@ -143,6 +144,7 @@ macro_rules! operators {
 operators! {
     Input => input,
     Constant => constant,
+    Abs => abs,
     Add => add,
     ArgMax => arg_max,
     ArgMin => arg_min,
@@ -156,8 +158,17 @@ operators! {
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
     Div => div,
+    Elu => elu,
+    Exp => exp,
+    Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    Gelu => gelu,
+    HardSwish => hard_swish,
+    L2Normalization => l2_normalization,
+    LeakyRelu => leaky_relu,
+    Log => log,
+    LogSoftmax => log_softmax,
     Logistic => logistic,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
@@ -165,22 +176,29 @@ operators! {
     Minimum => minimum,
     MirrorPad => mirror_pad,
     Mul => mul,
+    Neg => neg,
     PRelu => prelu,
     Pack => pack,
     Pad => pad,
     Quantize => quantize,
     ReduceMax => reduce_max,
     ReduceMin => reduce_min,
+    Relu => relu,
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
+    Rsqrt => rsqrt,
     Slice => slice,
+    Softmax => softmax,
     SpaceToDepth => space_to_depth,
     Split => split,
+    Sqrt => sqrt,
+    Square => square,
     SquaredDifference => squared_difference,
     Sub => sub,
     Sum => sum,
     Table => table,
+    Tanh => tanh,
     Tile => tile,
     Transpose => transpose,
     TransposeConv => transpose_conv,

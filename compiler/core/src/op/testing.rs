@@ -1,7 +1,7 @@
 //! The one test every operator takes: on seeded random data, inference agrees with evaluation's
 //! shape, and interpreting the lowered kernel gives what evaluation gives. Test-only.
 
-use super::{Constant, Input, Op};
+use super::{Constant, Input, Op, Operator, Signature, ValueInfo};
 use crate::diagnostic::Origin;
 use crate::graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value};
 use crate::kir::interp;
@@ -131,6 +131,7 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     graph
 }
 
+<<<<<<< HEAD
 /// Runs the test on given data of a single operand.
 pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32)]) {
     let op = op.into();
@@ -139,6 +140,23 @@ pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32
     for core in [Core::Generic, Core::CortexM4] {
         check_graph(&op, graph.clone(), std::slice::from_ref(&input), core);
     }
+=======
+/// Evaluates an int8 unary operator; `input` and `output` are scale and zero point.
+pub(crate) fn eval_i8<const N: usize>(
+    op: &dyn Operator,
+    input: (f32, i32),
+    output: (f32, i32),
+    data: &[i8; N],
+) -> [i8; N] {
+    let quant = [input, output].map(|(s, z)| QuantParams::per_tensor(s, z));
+    let ty = TensorType::new(DType::I8, Shape(vec![N]));
+    let info = |q| ValueInfo { name: "x", ty: &ty, quant: Some(q), constant: None };
+    let s = Signature { operands: vec![info(&quant[0])], results: vec![info(&quant[1])] };
+    assert_eq!(op.infer(&s).expect("fits"), vec![ty.clone()]);
+    let x = Tensor { shape: ty.shape.clone(), data: TensorData::I8(data.to_vec()) };
+    let y = op.eval(&s, &[&x]).expect("evaluates");
+    y[0].as_i8().expect("int8").try_into().expect("as many elements")
+>>>>>>> wt-una
 }
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {

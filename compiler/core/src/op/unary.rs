@@ -4,6 +4,7 @@ use super::{OpError, Signature};
 use crate::graph::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, KernelBuilder};
+use crate::numeric::Multiplier;
 
 /// One operand of an accepted type; the result has the same type and shape.
 ///
@@ -41,6 +42,86 @@ pub fn eval(
         }
     };
     Ok(vec![Tensor { shape: x.shape.clone(), data }])
+}
+
+/// Scale and zero point of operand and result; 1 and 0 for types that are not quantized.
+///
+/// # Errors
+/// int8 without per-tensor quantization.
+pub fn quantization(s: &Signature<'_>) -> Result<[(f32, i32); 2], OpError> {
+    if s.operand(0)?.dtype() != DType::I8 {
+        return Ok([(1.0, 0); 2]);
+    }
+    Ok([s.operand(0)?.per_tensor()?, s.result(0)?.per_tensor()?])
+}
+
+/// Applies `real` to float32 elements, and to int8 elements by the float32 rule of TensorFlow Lite
+/// Micro's tables: round(real(scale * (q - zero_point)) * (1 / result_scale)) + result_zero_point.
+///
+/// # Errors
+/// Any other type.
+pub fn eval_real(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    real: impl Fn(f32) -> f32,
+) -> Result<Vec<Tensor>, OpError> {
+    let [(scale, zero_point), (result_scale, result_zero_point)] = quantization(s)?;
+    let inverse = 1.0 / result_scale;
+    let int8 = |q: i8| {
+        let y = real(scale * (i32::from(q) - zero_point) as f32);
+        let rounded = i64::from(tinycc_rt::round_half_away_f32(y * inverse));
+        (rounded + i64::from(result_zero_point)).clamp(-128, 127) as i8
+    };
+    eval(s, inputs, &real, int8)
+}
+
+/// An int8 operand moved into Q4.27, as fixed-point logistic and tanh take it (numerics 4.3).
+#[derive(Clone, Copy, Debug)]
+pub struct Q4 {
+    multiplier: Multiplier,
+    radius: i64,
+}
+
+impl Q4 {
+    /// For operands of this scale.
+    #[must_use]
+    pub fn new(scale: f32) -> Self {
+        let multiplier = Multiplier::from_real(f64::from(scale) * f64::from(1u32 << 27));
+        let radius = 15.0 * f64::from(1u32 << 27) / 2f64.powi(multiplier.exponent);
+        Self { multiplier, radius: radius.floor() as i64 }
+    }
+
+    /// `function` of `x`, which is already minus its zero point, in units of 2^(shift - 31) plus
+    /// `offset`; inputs beyond +-15 give the ends of int8.
+    #[must_use]
+    pub fn apply(self, x: i32, function: fn(i32) -> i32, shift: i32, offset: i32) -> i8 {
+        if i64::from(x) <= -self.radius {
+            return -128;
+        }
+        if i64::from(x) >= self.radius {
+            return 127;
+        }
+        let y = function(self.multiplier.apply(x));
+        (tinycc_rt::rounding_divide_by_pot(y, shift) + offset).clamp(-128, 127) as i8
+    }
+}
+
+/// [`lower_f32`] for functions that use the element more than once.
+///
+/// # Errors
+/// Operands that are not float32.
+pub fn lower_f32_named(
+    s: &Signature<'_>,
+    k: &mut KernelBuilder,
+    f: impl Fn(Expr) -> Expr,
+) -> Result<(), OpError> {
+    if s.operand(0)?.dtype() != DType::F32 {
+        return Err(OpError::types(s));
+    }
+    let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
+    let n = s.result(0)?.shape().elements();
+    elementwise::unary(k, n, x, y, |k, v| f(k.let_("v", v)));
+    Ok(())
 }
 
 /// The float kernel. int8 has none: the `tabulate` pass replaces it before lowering.

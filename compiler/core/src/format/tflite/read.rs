@@ -68,6 +68,13 @@ struct TensorEntry {
     refused: bool,
 }
 
+impl TensorEntry {
+    /// Whether the file holds elements of it. An empty tensor may be a constant or computed.
+    fn has_data(&self) -> bool {
+        self.constant.as_ref().is_some_and(|c| !c.data.is_empty())
+    }
+}
+
 struct Reader<'a> {
     model: fb::Model<'a>,
     subgraph: fb::SubGraph<'a>,
@@ -301,7 +308,13 @@ impl<'a> Reader<'a> {
         if buffer.offset() > 1 {
             return Err("its data lies behind the flatbuffer, which is not supported".into());
         }
-        let Some(data) = buffer.data().filter(|d| !d.is_empty()) else { return Ok(None) };
+        let Some(data) = buffer.data().filter(|d| !d.is_empty()) else {
+            // No bytes mean "computed", unless the tensor has none: a scalar's target shape.
+            let empty = ty.bytes() == 0;
+            return Ok(empty
+                .then(|| Tensor::new(ty.shape.clone(), TensorData::zeros(ty.dtype, 0)))
+                .flatten());
+        };
         if data.len() != ty.bytes() {
             return Err(format!(
                 "buffer {index} has {} bytes, {ty} needs {}",
@@ -413,7 +426,7 @@ impl<'a> Reader<'a> {
                     let message = format!("result tensor {tensor} does not exist");
                     return self.problem(Code::MalformedModel, origin, message);
                 }
-                Some(entry) if entry.value.is_some() || entry.constant.is_some() => {
+                Some(entry) if entry.value.is_some() || entry.has_data() => {
                     let message = format!(
                         "tensor \"{}\" is written, but is an input, a constant or written before",
                         entry.name
@@ -483,6 +496,7 @@ impl<'a> Reader<'a> {
         }
         for (r, &i) in results.iter().enumerate() {
             self.tensors[i].value = Some(node.result(r));
+            self.tensors[i].constant = None;
         }
     }
 

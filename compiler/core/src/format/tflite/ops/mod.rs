@@ -8,6 +8,7 @@ mod movement;
 mod reduce;
 mod resize;
 mod slice;
+mod unary;
 
 use super::generated as fb;
 use crate::graph::{Tensor, TensorType, ValueId};
@@ -53,6 +54,7 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 
 /// All readers, sorted by TFLite name.
 pub const READERS: &[(&str, ReadFn)] = &[
+    ("ABS", unary::abs),
     ("ADD", elementwise::add),
     ("ARG_MAX", reduce::arg_max),
     ("ARG_MIN", reduce::arg_min),
@@ -66,16 +68,26 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("DEPTH_TO_SPACE", resize::depth_to_space),
     ("DEQUANTIZE", elementwise::dequantize),
     ("DIV", elementwise::div),
+    ("ELU", unary::elu),
+    ("EXP", unary::exp),
     ("EXPAND_DIMS", movement::reshape_to_declared),
+    ("FLOOR", unary::floor),
     ("FULLY_CONNECTED", conv::fully_connected),
     ("GATHER", slice::gather),
+    ("GELU", unary::gelu),
+    ("HARD_SWISH", unary::hard_swish),
+    ("L2_NORMALIZATION", unary::l2_normalization),
+    ("LEAKY_RELU", unary::leaky_relu),
+    ("LOG", unary::log),
     ("LOGISTIC", elementwise::logistic),
+    ("LOG_SOFTMAX", unary::log_softmax),
     ("MAXIMUM", elementwise::maximum),
     ("MAX_POOL_2D", reduce::max_pool_2d),
     ("MEAN", reduce::mean),
     ("MINIMUM", elementwise::minimum),
     ("MIRROR_PAD", movement::mirror_pad),
     ("MUL", elementwise::mul),
+    ("NEG", unary::neg),
     ("PACK", join::pack),
     ("PAD", movement::pad),
     ("PADV2", movement::pad_v2),
@@ -83,18 +95,26 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("QUANTIZE", elementwise::quantize),
     ("REDUCE_MAX", reduce::reduce_max),
     ("REDUCE_MIN", reduce::reduce_min),
+    ("RELU", unary::relu),
+    ("RELU6", unary::relu6),
+    ("RELU_N1_TO_1", unary::relu_n1_to_1),
     ("RESHAPE", movement::reshape),
     ("RESIZE_BILINEAR", resize::bilinear),
     ("RESIZE_NEAREST_NEIGHBOR", resize::nearest),
+    ("RSQRT", unary::rsqrt),
     ("SLICE", slice::slice),
+    ("SOFTMAX", unary::softmax),
     ("SPACE_TO_DEPTH", resize::space_to_depth),
     ("SPLIT", join::split),
     ("SPLIT_V", join::split_v),
+    ("SQRT", unary::sqrt),
+    ("SQUARE", unary::square),
     ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
     ("STRIDED_SLICE", slice::strided_slice),
     ("SUB", elementwise::sub),
     ("SUM", reduce::sum),
+    ("TANH", unary::tanh),
     ("TILE", movement::tile),
     ("TRANSPOSE", movement::transpose),
     ("TRANSPOSE_CONV", conv::transpose_conv),

@@ -1,0 +1,50 @@
+//! Sqrt: square root. TFLite SQRT.
+
+use super::{OpError, Operator, Reuse, Signature, unary};
+use crate::graph::{DType, Tensor, TensorType};
+use crate::kir::{Expr, Intrinsic, KernelBuilder};
+
+/// The operator has no attributes. TensorFlow Lite Micro has it in float32 only;
+/// int8 follows its float32 table rule.
+/// Negative int8 numbers give real 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sqrt;
+
+impl Operator for Sqrt {
+    fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        unary::infer(s, &[DType::I8, DType::F32])
+    }
+
+    fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        unary::eval_real(s, inputs, f32::sqrt)
+    }
+
+    fn reuse(&self, _: &Signature<'_>) -> Reuse {
+        Reuse::InPlace(vec![0])
+    }
+
+    fn is_elementwise_unary(&self) -> bool {
+        true
+    }
+
+    fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
+        unary::lower_f32(s, k, |x| Expr::call(Intrinsic::Sqrt, vec![x]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::{Spec, check, eval_i8};
+
+    #[test]
+    fn lowering_equals_evaluation() {
+        check(Sqrt, &[Spec::f32(&[2, 31])], &[]);
+        check(Sqrt, &[Spec::i8(&[3, 50], 0.05, -7)], &[(0.04, 3)]);
+    }
+
+    #[test]
+    fn int8_rounds_to_nearest() {
+        assert_eq!(eval_i8(&Sqrt, (1.0, 0), (0.5, 0), &[0, 1, 2, 100, -4]), [0, 2, 3, 20, 0]);
+    }
+}

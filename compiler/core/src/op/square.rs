@@ -1,0 +1,49 @@
+//! Square: x * x. TFLite SQUARE.
+
+use super::{OpError, Operator, Reuse, Signature, unary};
+use crate::graph::{DType, Tensor, TensorType};
+use crate::kir::{KernelBuilder};
+
+/// The operator has no attributes. TensorFlow Lite Micro has it in float32 only;
+/// int8 follows its float32 table rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Square;
+
+impl Operator for Square {
+    fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        unary::infer(s, &[DType::I8, DType::F32])
+    }
+
+    fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        unary::eval_real(s, inputs, |x| x * x)
+    }
+
+    fn reuse(&self, _: &Signature<'_>) -> Reuse {
+        Reuse::InPlace(vec![0])
+    }
+
+    fn is_elementwise_unary(&self) -> bool {
+        true
+    }
+
+    fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
+        unary::lower_f32_named(s, k, |x| x.clone() * x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::{Spec, check, eval_i8};
+
+    #[test]
+    fn lowering_equals_evaluation() {
+        check(Square, &[Spec::f32(&[2, 31])], &[]);
+        check(Square, &[Spec::i8(&[3, 50], 0.05, -7)], &[(0.04, 3)]);
+    }
+
+    #[test]
+    fn int8_saturates() {
+        assert_eq!(eval_i8(&Square, (1.0, 0), (1.0, -128), &[0, 3, -4, 127]), [-128, -119, -112, 127]);
+    }
+}
