@@ -36,7 +36,14 @@ pub struct Built {
 /// What tinycc says.
 pub fn emit(bytes: &[u8], file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
     let options = tflite::ReadOptions { file: file.to_string(), ..Default::default() };
-    let graph = tflite::read(bytes, &options)?;
+    emit_graph(tflite::read(bytes, &options)?, file, name, core)
+}
+
+/// The same from a graph.
+///
+/// # Errors
+/// What tinycc says.
+pub fn emit_graph(graph: Graph, file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
     let mut legal = graph.clone();
     pass::run_all(&mut legal, pass::LEGALISE)?;
     let legal = lower::legalise(legal, core)?;
@@ -161,4 +168,34 @@ pub fn zoo() -> Option<PathBuf> {
 #[must_use]
 pub fn file(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A tool the full test run must have. `false`, with a loud message, where it may be missing.
+#[must_use]
+pub fn tool(name: &str) -> bool {
+    let found = Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    if !found {
+        assert!(std::env::var_os("TINYCC_FULL").is_none(), "{name} is missing");
+        eprintln!("NOT TESTED: {name} is missing; tests/run installs it");
+    }
+    found
+}
+
+/// Runs TensorFlow Lite Micro on `sets` random input sets; the inputs and outputs as raw bytes.
+/// `None`, with a loud message, where the Python environment is missing.
+#[must_use]
+pub fn tflm(model: &Path, sets: usize, seed: u64) -> Option<(Vec<u8>, Vec<u8>)> {
+    let Some(python) = std::env::var_os("TINYCC_PYTHON") else {
+        assert!(std::env::var_os("TINYCC_FULL").is_none(), "TINYCC_PYTHON is not set");
+        eprintln!("NOT TESTED: TINYCC_PYTHON is not set; tests/run makes the environment");
+        return None;
+    };
+    let folder = TempDir::new().expect("temporary folder");
+    let (input, output) = (folder.path().join("in.bin"), folder.path().join("out.bin"));
+    let mut command = Command::new(python);
+    command.arg(crate::cases::root().join("tests/oracle/tflm.py")).arg(model);
+    command.args(["--sets", &sets.to_string(), "--seed", &seed.to_string()]);
+    command.arg("--in").arg(&input).arg("--out").arg(&output);
+    run(&mut command, &[]).expect("the oracle runs");
+    Some((file(&input), file(&output)))
 }

@@ -10,3 +10,5 @@
 pub mod build;
 pub mod cases;
 pub mod compare;
+pub mod headline;
+pub mod zoo;

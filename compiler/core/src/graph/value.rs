@@ -63,12 +63,13 @@ impl Shape {
         self.0.iter().fold(1usize, |n, &d| n.saturating_mul(d))
     }
 
-    /// A shape whose element count stays below 2^31, so that every index fits `int32_t`.
+    /// A shape whose element count stays below 2^31, so that every index fits `int32_t`. An extent
+    /// of 0 does not excuse the others: strides must fit as well.
     #[must_use]
     pub fn checked(dims: Vec<usize>) -> Option<Self> {
         let mut n: usize = 1;
         for &d in &dims {
-            n = n.checked_mul(d)?;
+            n = n.checked_mul(d.max(1))?;
         }
         (n <= i32::MAX as usize).then_some(Self(dims))
     }

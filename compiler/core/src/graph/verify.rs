@@ -1,8 +1,8 @@
 //! The graph verifier: runs after import and after every pass, always, and reports all problems.
 
-use super::{Graph, NodeId, QuantParams, Shape, Value};
+use super::{DType, Graph, NodeId, QuantParams, Shape, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::op::Op;
+use crate::op::{Op, QuantRule};
 
 /// Checks every invariant of the graph module.
 ///
@@ -59,6 +59,9 @@ fn verify_node(graph: &Graph, id: NodeId, problems: &mut Diagnostics) {
         verify_value(node.origin.clone(), value, problems);
     }
     let signature = graph.signature(id);
+    if let Err(message) = check_rule(node.op.quant_rule(), &node.results) {
+        problems.push(Diagnostic::new(Code::InvalidOperator, node.origin.clone(), message));
+    }
     match node.op.infer(&signature) {
         Err(error) => problems.push(error.into_diagnostic(node.origin.clone())),
         Ok(types) => {
@@ -85,6 +88,24 @@ fn verify_node(graph: &Graph, id: NodeId, problems: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Results whose quantization the operator fixes must have it. The other rules are the kernels'
+/// concern: moves ignore the result's parameters as TFLM does, weights are checked by `infer`.
+fn check_rule(rule: QuantRule, results: &[Value]) -> Result<(), String> {
+    let QuantRule::Fixed { scale, zero_point } = rule else { return Ok(()) };
+    for value in results.iter().filter(|v| v.ty.dtype == DType::I8) {
+        let fits = value.quant.as_ref().is_some_and(|q| {
+            q.zero_point() == zero_point && (q.scale() - scale).abs() <= scale * 1e-3
+        });
+        if !fits {
+            return Err(format!(
+                "result \"{}\" must have scale {scale} and zero point {zero_point}",
+                value.name
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn verify_value(mut origin: Origin, value: &Value, problems: &mut Diagnostics) {

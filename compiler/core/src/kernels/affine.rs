@@ -44,8 +44,41 @@ impl AffineCopy {
         Self { dims, ..*self }
     }
 
+    /// The copy in the other direction.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let swap = |d: &Dim| Dim { extent: d.extent, source: d.target, target: d.source };
+        Self {
+            dims: self.dims.iter().map(swap).collect(),
+            source_base: self.target_base,
+            target_base: self.source_base,
+        }
+    }
+
+    /// Whether there is nothing to copy.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dims.iter().any(|d| d.extent == 0)
+    }
+
+    /// Builds loops that store `value` at every destination; source offsets are not used.
+    pub fn fill(&self, k: &mut KernelBuilder, target: Buf, value: &Expr) {
+        if self.is_empty() {
+            return;
+        }
+        let dims = self.dims.iter().map(|d| Dim { source: d.target, ..*d }).collect();
+        let map = Self { dims, ..*self }.simplified();
+        nest(k, &map.dims, &mut |k, at| {
+            let to = offset(map.target_base, &map.dims, at, |d| d.target);
+            k.store(target, to, value.clone());
+        });
+    }
+
     /// Builds the loops.
     pub fn build(&self, k: &mut KernelBuilder, source: Buf, target: Buf) {
+        if self.is_empty() {
+            return;
+        }
         let map = self.simplified();
         nest(k, &map.dims, &mut |k, at| {
             let from = offset(map.source_base, &map.dims, at, |d| d.source);
@@ -67,7 +100,9 @@ impl AffineCopy {
                 }
             }
         }
-        walk(&self.dims, self.source_base, self.target_base, f);
+        if !self.is_empty() {
+            walk(&self.dims, self.source_base, self.target_base, f);
+        }
     }
 }
 

@@ -32,6 +32,10 @@ impl Multiplier {
         if exponent < -31 {
             return Self { mantissa: 0, exponent: 0 };
         }
+        if exponent > 30 {
+            // Beyond any int32 accumulator; a larger shift would not be defined in C.
+            return Self { mantissa: i32::MAX, exponent: 30 };
+        }
         Self { mantissa: q as i32, exponent }
     }
 
@@ -39,6 +43,23 @@ impl Multiplier {
     #[must_use]
     pub fn apply(self, acc: i32) -> i32 {
         tinycc_rt::requantize(acc, self.mantissa, self.exponent)
+    }
+
+    /// clamp(apply(acc) + zero_point); saturates where the sum would overflow.
+    #[must_use]
+    pub fn finish(self, acc: i32, zero_point: i32, (lo, hi): (i32, i32)) -> i32 {
+        self.apply(acc).saturating_add(zero_point).clamp(lo, hi)
+    }
+
+    /// The expression of [`Multiplier::finish`] for an int8 range. A right-shifting multiplier
+    /// leaves headroom for the zero point; any other is clamped before the addition.
+    #[must_use]
+    pub fn lower_finish(self, acc: Expr, zero_point: i32, (lo, hi): (i32, i32)) -> Expr {
+        let zero = int(i64::from(zero_point));
+        if self.is_plain_shift() {
+            return (self.requantize(acc, lo >= zero_point) + zero).clamp(lo, hi);
+        }
+        self.requantize(acc, false).clamp(lo - zero_point, hi - zero_point) + zero
     }
 
     /// Whether the one-multiply closed form is exact for it (numerics 3.3, r >= 2).

@@ -66,6 +66,23 @@ pub fn eval_i8(
     Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::I8(out) }])
 }
 
+/// Evaluates int32 elements.
+///
+/// # Errors
+/// Operands of another type.
+pub fn eval_i32(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    f: impl Fn(i32, i32) -> i32,
+) -> Result<Vec<Tensor>, OpError> {
+    let [Some(a), Some(b)] = [0, 1].map(|i| inputs.get(i).and_then(|t| t.as_i32())) else {
+        return Err(OpError::types(s));
+    };
+    let mut out = Vec::new();
+    plan(s)?.for_each(&mut |i, j| out.push(f(a[i], b[j])));
+    Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::I32(out) }])
+}
+
 /// The result may overwrite an operand of the result's own shape.
 #[must_use]
 pub fn reuse(s: &Signature<'_>) -> Reuse {

@@ -4,19 +4,30 @@
 //! evaluation, quantization rule, cost, buffer reuse, lowering to kernel IR, tests. Adding one is
 //! that file plus one line in [`operators!`] (plus its entry in a format reader).
 
+mod additive;
+mod arg;
 mod binary;
 pub mod evaluate;
 mod movement;
+mod pool;
+mod reduce;
+mod resize;
 mod rows;
 mod signature;
-#[cfg(test)]
-pub(crate) mod testing;
 mod unary;
 mod weights;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
+pub use arg::ArgAttributes;
+pub use mirror_pad::Mirror;
+pub use pool::PoolAttributes;
+pub use reduce::ReduceAttributes;
+pub use resize::Sampling;
 pub use signature::{OpError, Signature, ValueInfo};
+pub use slice::Range;
 
 /// What an operator answers. All methods are pure; none may panic on any attributes or operands.
 pub trait Operator {
@@ -133,29 +144,63 @@ macro_rules! operators {
 operators! {
     Input => input,
     Constant => constant,
-    Table => table,
-    Add => add,
-    Conv2d => conv2d,
-    DepthwiseConv2d => depthwise_conv2d,
-    FullyConnected => fully_connected,
-    Reshape => reshape,
-    Logistic => logistic,
-    Transpose => transpose,
     Abs => abs,
+    Add => add,
+    ArgMax => arg_max,
+    ArgMin => arg_min,
+    AveragePool2d => average_pool2d,
+    BatchMatmul => batch_matmul,
+    BroadcastTo => broadcast_to,
+    Cast => cast,
+    Concat => concat,
+    Conv2d => conv2d,
+    DepthToSpace => depth_to_space,
+    DepthwiseConv2d => depthwise_conv2d,
+    Dequantize => dequantize,
+    Div => div,
     Elu => elu,
     Exp => exp,
     Floor => floor,
+    FullyConnected => fully_connected,
+    Gather => gather,
     Gelu => gelu,
     HardSwish => hard_swish,
+    L2Normalization => l2_normalization,
     LeakyRelu => leaky_relu,
     Log => log,
+    LogSoftmax => log_softmax,
+    Logistic => logistic,
+    MaxPool2d => max_pool2d,
+    Maximum => maximum,
+    Mean => mean,
+    Minimum => minimum,
+    MirrorPad => mirror_pad,
+    Mul => mul,
     Neg => neg,
+    PRelu => prelu,
+    Pack => pack,
+    Pad => pad,
+    Quantize => quantize,
+    ReduceMax => reduce_max,
+    ReduceMin => reduce_min,
     Relu => relu,
+    Reshape => reshape,
+    ResizeBilinear => resize_bilinear,
+    ResizeNearest => resize_nearest,
     Rsqrt => rsqrt,
+    Slice => slice,
+    Softmax => softmax,
+    SpaceToDepth => space_to_depth,
+    Split => split,
     Sqrt => sqrt,
     Square => square,
+    SquaredDifference => squared_difference,
+    Sub => sub,
+    Sum => sum,
+    Table => table,
     Tanh => tanh,
-    L2Normalization => l2_normalization,
-    LogSoftmax => log_softmax,
-    Softmax => softmax,
+    Tile => tile,
+    Transpose => transpose,
+    TransposeConv => transpose_conv,
+    Unpack => unpack,
 }

@@ -1,12 +1,12 @@
-//! What operators that only move data have in common: affine copies from operand 0 into one result
-//! each. Not an operator itself.
+//! What operators that only move data have in common: affine copies between operands and results.
+//! Not an operator itself.
 
-use super::{OpError, Signature};
-use crate::graph::Tensor;
+use super::{OpError, Reuse, Signature};
+use crate::graph::{DType, Shape, Tensor, TensorData};
 use crate::kernels::affine::AffineCopy;
-use crate::kir::KernelBuilder;
+use crate::kir::{Expr, KernelBuilder, Ty};
 
-/// Evaluates one copy per result.
+/// Evaluates one copy from operand 0 per result.
 ///
 /// # Errors
 /// No operand.
@@ -26,7 +26,7 @@ pub fn eval(
     Ok(results)
 }
 
-/// Builds one loop nest per result.
+/// Builds one loop nest per result, each reading operand 0.
 ///
 /// # Errors
 /// Missing operand or result.
@@ -41,4 +41,83 @@ pub fn lower(
         copy.build(k, x, y);
     }
     Ok(())
+}
+
+/// Evaluates result 0, assembled from one copy per operand.
+///
+/// # Errors
+/// Operands of another element type than the result.
+pub fn eval_join(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    copies: &[AffineCopy],
+) -> Result<Vec<Tensor>, OpError> {
+    let result = s.result(0)?;
+    let shape = result.shape().clone();
+    let mut order = vec![0usize; shape.elements()];
+    let mut start = 0;
+    for (x, copy) in inputs.iter().zip(copies) {
+        copy.for_each(&mut |from, to| order[to] = start + from);
+        start += x.data.len();
+    }
+    let all = joined(inputs, result.dtype()).ok_or_else(|| OpError::types(s))?;
+    Ok(vec![Tensor { shape, data: all.gather(&order) }])
+}
+
+/// The elements of several tensors of one type, back to back.
+#[must_use]
+pub fn joined(tensors: &[&Tensor], dtype: DType) -> Option<TensorData> {
+    let mut bytes = Vec::new();
+    for tensor in tensors {
+        if tensor.data.dtype() != dtype {
+            return None;
+        }
+        bytes.extend(tensor.data.to_le_bytes());
+    }
+    TensorData::from_le_bytes(dtype, &bytes)
+}
+
+/// Builds one loop nest per operand, all writing result 0.
+///
+/// # Errors
+/// Missing operand or result.
+pub fn lower_join(
+    s: &Signature<'_>,
+    k: &mut KernelBuilder,
+    copies: &[AffineCopy],
+) -> Result<(), OpError> {
+    let y = k.result(s, 0, "y")?;
+    for (i, copy) in copies.iter().enumerate() {
+        let x = k.operand(s, i, "x")?;
+        copy.build(k, x, y);
+    }
+    Ok(())
+}
+
+/// `Alias` when the move is the identity.
+#[must_use]
+pub fn alias_if(identity: bool) -> Reuse {
+    if identity { Reuse::Alias } else { Reuse::None }
+}
+
+/// A result shape.
+///
+/// # Errors
+/// More than 2^31 - 1 elements.
+pub fn result_shape(dims: Vec<usize>) -> Result<Shape, OpError> {
+    Shape::checked(dims.clone())
+        .ok_or_else(|| OpError::invalid(format!("the result {} is too large", Shape(dims))))
+}
+
+/// Element 0 of a constant as a literal of its type.
+#[must_use]
+pub fn literal(data: &TensorData) -> Option<Expr> {
+    Some(match data {
+        TensorData::I8(v) => Expr::Int(i64::from(*v.first()?), Ty::I8),
+        TensorData::I16(v) => Expr::Int(i64::from(*v.first()?), Ty::I16),
+        TensorData::I32(v) => Expr::Int(i64::from(*v.first()?), Ty::I32),
+        TensorData::I64(v) => Expr::Int(*v.first()?, Ty::I64),
+        TensorData::F32(v) => Expr::Float(*v.first()?),
+        TensorData::Bool(v) => Expr::Int(i64::from(*v.first()?), Ty::U8),
+    })
 }

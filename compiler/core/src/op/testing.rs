@@ -131,6 +131,16 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     graph
 }
 
+<<<<<<< HEAD
+/// Runs the test on given data of a single operand.
+pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32)]) {
+    let op = op.into();
+    let input = Tensor { shape: Shape(vec![data.len()]), data };
+    let graph = graph_of(&op, &[Spec::of(input.data.dtype(), &input.shape.0)], quant);
+    for core in [Core::Generic, Core::CortexM4] {
+        check_graph(&op, graph.clone(), std::slice::from_ref(&input), core);
+    }
+=======
 /// Evaluates an int8 unary operator; `input` and `output` are scale and zero point.
 pub(crate) fn eval_i8<const N: usize>(
     op: &dyn Operator,
@@ -146,6 +156,7 @@ pub(crate) fn eval_i8<const N: usize>(
     let x = Tensor { shape: ty.shape.clone(), data: TensorData::I8(data.to_vec()) };
     let y = op.eval(&s, &[&x]).expect("evaluates");
     y[0].as_i8().expect("int8").try_into().expect("as many elements")
+>>>>>>> wt-una
 }
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {
@@ -159,13 +170,17 @@ fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed
             Tensor { shape: ty.shape.clone(), data: random(&ty, seed * 100 + i as u64) }
         })
         .collect();
-    let expected = crate::op::evaluate::run(&graph, &inputs).expect("evaluates");
+    check_graph(op, graph, &inputs, core);
+}
+
+fn check_graph(op: &Op, graph: Graph, inputs: &[Tensor], core: Core) {
+    let expected = crate::op::evaluate::run(&graph, inputs).expect("evaluates");
     let mut lowered = graph;
     pass::run_all(&mut lowered, pass::LEGALISE).expect("passes");
     let legal = lower::legalise(lowered, core).expect("legal");
     let module = lower::lower(&legal).expect("lowers");
     let mut arena = vec![0xAAu8; module.arena_bytes];
-    for (port, tensor) in module.inputs.iter().zip(&inputs) {
+    for (port, tensor) in module.inputs.iter().zip(inputs) {
         let bytes = tensor.data.to_le_bytes();
         arena[port.offset..port.offset + bytes.len()].copy_from_slice(&bytes);
     }

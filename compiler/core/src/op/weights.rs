@@ -13,6 +13,23 @@ use crate::numeric::{Activation, Multiplier, channel_multipliers};
 /// # Errors
 /// Types, quantization or bias length that do not fit.
 pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpError> {
+    check_types(s, channels, axis)?;
+    let w = s.operand(1)?;
+    if w.dtype() == DType::I8 && w.quantized()?.zero_points.iter().any(|&z| z != 0) {
+        return Err(OpError::unsupported(format!(
+            "weights \"{}\" have a zero point other than 0",
+            w.name
+        ))
+        .help("int8 weights are symmetric in TFLite; quantize the model again"));
+    }
+    Ok(())
+}
+
+/// [`check`] without the demand that weights are symmetric.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_types(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpError> {
     let (x, w) = (s.operand(0)?, s.operand(1)?);
     let bias = s.operands.get(2);
     let bias_type = match x.dtype() {
@@ -35,13 +52,6 @@ pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpEr
         x.per_tensor()?;
         s.result(0)?.per_tensor()?;
         let quant = w.quantized()?;
-        if quant.zero_points.iter().any(|&z| z != 0) {
-            return Err(OpError::unsupported(format!(
-                "weights \"{}\" have a zero point other than 0",
-                w.name
-            ))
-            .help("int8 weights are symmetric in TFLite; quantize the model again"));
-        }
         if quant.scales.len() > 1 && quant.axis != Some(axis) {
             return Err(OpError::invalid(format!(
                 "weights \"{}\" are quantized along dimension {:?}, expected {axis}",
@@ -146,6 +156,7 @@ pub struct Layer<'a> {
     weights: &'a [i8],
     bias: Option<&'a [i32]>,
     zero_in: i32,
+    zero_weights: i32,
     zero_out: i32,
     multipliers: Vec<Multiplier>,
     range: (i32, i32),
@@ -187,6 +198,7 @@ impl<'a> Layer<'a> {
             weights: int8(1)?,
             bias,
             zero_in: s.operand(0)?.per_tensor()?.1,
+            zero_weights: s.operand(1)?.quantized()?.zero_point(),
             zero_out,
             multipliers,
             range: activation.range_i8(scale_out, zero_out),
@@ -199,18 +211,20 @@ impl<'a> Layer<'a> {
         self.bias.map_or(0, |b| b[channel])
     }
 
-    /// Sum of (x - zero point) * w over `n` neighbouring elements.
+    /// Sum of (x - zero point) * (w - zero point) over `n` neighbouring elements.
     #[must_use]
     pub fn dot(&self, at: usize, weights_at: usize, n: usize) -> i32 {
         let (x, w) = (&self.input[at..at + n], &self.weights[weights_at..weights_at + n]);
-        x.iter().zip(w).map(|(&x, &w)| (i32::from(x) - self.zero_in) * i32::from(w)).sum()
+        x.iter()
+            .zip(w)
+            .map(|(&x, &w)| (i32::from(x) - self.zero_in) * (i32::from(w) - self.zero_weights))
+            .sum()
     }
 
     /// The int8 result of an accumulator.
     #[must_use]
     pub fn finish(&self, acc: i32, channel: usize) -> i8 {
-        let y = self.multipliers[channel].apply(acc) + self.zero_out;
-        y.clamp(self.range.0, self.range.1) as i8
+        self.multipliers[channel].finish(acc, self.zero_out, self.range) as i8
     }
 }
 

@@ -3,7 +3,11 @@
 
 mod conv;
 mod elementwise;
+mod join;
 mod movement;
+mod reduce;
+mod resize;
+mod slice;
 mod unary;
 
 use super::generated as fb;
@@ -52,13 +56,24 @@ pub type ReadFn = fn(&OpContext<'_>) -> Result<Reading, OpError>;
 pub const READERS: &[(&str, ReadFn)] = &[
     ("ABS", unary::abs),
     ("ADD", elementwise::add),
+    ("ARG_MAX", reduce::arg_max),
+    ("ARG_MIN", reduce::arg_min),
+    ("AVERAGE_POOL_2D", reduce::average_pool_2d),
+    ("BATCH_MATMUL", conv::batch_matmul),
+    ("BROADCAST_TO", movement::broadcast_to),
+    ("CAST", elementwise::cast),
+    ("CONCATENATION", join::concatenation),
     ("CONV_2D", conv::conv_2d),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
+    ("DEPTH_TO_SPACE", resize::depth_to_space),
+    ("DEQUANTIZE", elementwise::dequantize),
+    ("DIV", elementwise::div),
     ("ELU", unary::elu),
     ("EXP", unary::exp),
     ("EXPAND_DIMS", movement::reshape_to_declared),
     ("FLOOR", unary::floor),
     ("FULLY_CONNECTED", conv::fully_connected),
+    ("GATHER", slice::gather),
     ("GELU", unary::gelu),
     ("HARD_SWISH", unary::hard_swish),
     ("L2_NORMALIZATION", unary::l2_normalization),
@@ -66,18 +81,44 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("LOG", unary::log),
     ("LOGISTIC", elementwise::logistic),
     ("LOG_SOFTMAX", unary::log_softmax),
+    ("MAXIMUM", elementwise::maximum),
+    ("MAX_POOL_2D", reduce::max_pool_2d),
+    ("MEAN", reduce::mean),
+    ("MINIMUM", elementwise::minimum),
+    ("MIRROR_PAD", movement::mirror_pad),
+    ("MUL", elementwise::mul),
     ("NEG", unary::neg),
+    ("PACK", join::pack),
+    ("PAD", movement::pad),
+    ("PADV2", movement::pad_v2),
+    ("PRELU", elementwise::prelu),
+    ("QUANTIZE", elementwise::quantize),
+    ("REDUCE_MAX", reduce::reduce_max),
+    ("REDUCE_MIN", reduce::reduce_min),
     ("RELU", unary::relu),
     ("RELU6", unary::relu6),
     ("RELU_N1_TO_1", unary::relu_n1_to_1),
     ("RESHAPE", movement::reshape),
+    ("RESIZE_BILINEAR", resize::bilinear),
+    ("RESIZE_NEAREST_NEIGHBOR", resize::nearest),
     ("RSQRT", unary::rsqrt),
+    ("SLICE", slice::slice),
     ("SOFTMAX", unary::softmax),
+    ("SPACE_TO_DEPTH", resize::space_to_depth),
+    ("SPLIT", join::split),
+    ("SPLIT_V", join::split_v),
     ("SQRT", unary::sqrt),
     ("SQUARE", unary::square),
+    ("SQUARED_DIFFERENCE", elementwise::squared_difference),
     ("SQUEEZE", movement::reshape_to_declared),
+    ("STRIDED_SLICE", slice::strided_slice),
+    ("SUB", elementwise::sub),
+    ("SUM", reduce::sum),
     ("TANH", unary::tanh),
+    ("TILE", movement::tile),
     ("TRANSPOSE", movement::transpose),
+    ("TRANSPOSE_CONV", conv::transpose_conv),
+    ("UNPACK", join::unpack),
 ];
 
 impl<'a> OpContext<'a> {
@@ -182,4 +223,16 @@ pub fn padding(code: fb::Padding) -> Result<Padding, OpError> {
 /// Negative.
 pub fn extent(value: i32, what: &str) -> Result<usize, OpError> {
     usize::try_from(value).map_err(|_| OpError::invalid(format!("{what} {value} is negative")))
+}
+
+/// Constant integers of a file (sizes, repeats, shapes) as extents.
+///
+/// # Errors
+/// A negative one.
+pub fn extents(values: &[i64], what: &str) -> Result<Vec<usize>, OpError> {
+    let extent = |&v: &i64| {
+        usize::try_from(v)
+            .map_err(|_| OpError::invalid(format!("{what} {values:?} has a negative number")))
+    };
+    values.iter().map(extent).collect()
 }

@@ -1,8 +1,8 @@
-//! Readers of operators that move data.
+//! Readers of operators that reorder, surround or repeat one operand.
 
-use super::{OpContext, Reading};
+use super::{OpContext, Reading, extents, fb};
 use crate::graph::Shape;
-use crate::op::{OpError, Reshape, Transpose};
+use crate::op::{BroadcastTo, Mirror, MirrorPad, OpError, Pad, Reshape, Tile, Transpose};
 
 /// Target shape from the constant operand, else from the options, else as declared for the result.
 pub(super) fn reshape(c: &OpContext<'_>) -> Result<Reading, OpError> {
@@ -43,4 +43,44 @@ pub(super) fn transpose(c: &OpContext<'_>) -> Result<Reading, OpError> {
     let axes = c.constant_ints(1)?;
     let permutation: Result<Vec<usize>, OpError> = axes.iter().map(|&a| c.axis(a, rank)).collect();
     Ok(Reading { op: Transpose { permutation: permutation? }.into(), operands: vec![x.value] })
+}
+
+/// Elements before and after, per dimension, from the constant operand `[rank, 2]`.
+fn paddings(c: &OpContext<'_>) -> Result<(Vec<usize>, Vec<usize>), OpError> {
+    let flat = extents(&c.constant_ints(1)?, "padding")?;
+    let side = |side: usize| flat.iter().skip(side).step_by(2).copied().collect();
+    Ok((side(0), side(1)))
+}
+
+pub(super) fn pad(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let (before, after) = paddings(c)?;
+    Ok(Reading { op: Pad { before, after }.into(), operands: vec![c.operand(0)?.value] })
+}
+
+pub(super) fn pad_v2(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let (before, after) = paddings(c)?;
+    let operands = vec![c.operand(0)?.value, c.operand(2)?.value];
+    Ok(Reading { op: Pad { before, after }.into(), operands })
+}
+
+pub(super) fn mirror_pad(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let o = c.options(c.op.builtin_options_as_mirror_pad_options())?;
+    let mirror = match o.mode() {
+        fb::MirrorPadMode::REFLECT => Mirror::Reflect,
+        fb::MirrorPadMode::SYMMETRIC => Mirror::Symmetric,
+        other => return Err(OpError::invalid(format!("mirror mode {} is not defined", other.0))),
+    };
+    let (before, after) = paddings(c)?;
+    let op = MirrorPad { before, after, mirror };
+    Ok(Reading { op: op.into(), operands: vec![c.operand(0)?.value] })
+}
+
+pub(super) fn tile(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let repeats = extents(&c.constant_ints(1)?, "repeats")?;
+    Ok(Reading { op: Tile { repeats }.into(), operands: vec![c.operand(0)?.value] })
+}
+
+pub(super) fn broadcast_to(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let shape = Shape(extents(&c.constant_ints(1)?, "target shape")?);
+    Ok(Reading { op: BroadcastTo { shape }.into(), operands: vec![c.operand(0)?.value] })
 }

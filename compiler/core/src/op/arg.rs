@@ -1,0 +1,119 @@
+//! What the position-of-an-extremum operators have in common. Not an operator itself.
+
+use super::{OpError, Signature};
+use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+use crate::kernels::reduce::Reduction;
+use crate::kir::{Expr, KernelBuilder};
+
+/// Attributes of ArgMax and ArgMin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArgAttributes {
+    /// Dimension that is searched; it disappears from the result.
+    pub axis: usize,
+    /// Type of the positions: int32 or int64.
+    pub index: DType,
+}
+
+impl ArgAttributes {
+    fn plan(&self, s: &Signature<'_>) -> Result<Reduction, OpError> {
+        let shape = s.operand(0)?.shape();
+        if shape.elements() == 0 {
+            return Err(OpError::invalid(format!("input {shape} has no elements to search")));
+        }
+        Reduction::new(shape, &[self.axis]).ok_or_else(|| {
+            OpError::invalid(format!("axis {} does not exist in input {shape}", self.axis))
+        })
+    }
+
+    /// Result type.
+    ///
+    /// # Errors
+    /// Other than one int8 or float32 operand, an index type that is no integer, a wrong axis.
+    pub fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        s.expect_operands(1, 1)?;
+        let x = s.operand(0)?;
+        if !matches!(x.dtype(), DType::I8 | DType::F32)
+            || !matches!(self.index, DType::I32 | DType::I64)
+        {
+            return Err(OpError::types(s));
+        }
+        self.plan(s)?;
+        let mut dims = x.shape().0.clone();
+        dims.remove(self.axis);
+        Ok(vec![TensorType::new(self.index, Shape(dims))])
+    }
+
+    /// Position of the first element that no later one is `better` than.
+    ///
+    /// # Errors
+    /// Other types.
+    pub fn eval(
+        &self,
+        s: &Signature<'_>,
+        inputs: &[&Tensor],
+        int8: impl Fn(i8, i8) -> bool,
+        real: impl Fn(f32, f32) -> bool,
+    ) -> Result<Vec<Tensor>, OpError> {
+        let x = inputs.first().ok_or_else(|| OpError::types(s))?;
+        let plan = self.plan(s)?;
+        let positions = match &x.data {
+            TensorData::I8(v) => search(&plan, v, int8),
+            TensorData::F32(v) => search(&plan, v, real),
+            TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
+                return Err(OpError::types(s));
+            }
+        };
+        let data = if self.index == DType::I64 {
+            TensorData::I64(positions.into_iter().map(|p| p as i64).collect())
+        } else {
+            TensorData::I32(positions.into_iter().map(|p| p as i32).collect())
+        };
+        Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data }])
+    }
+
+    /// Builds the kernel.
+    ///
+    /// # Errors
+    /// A wrong axis.
+    pub fn lower(
+        &self,
+        s: &Signature<'_>,
+        k: &mut KernelBuilder,
+        better: &dyn Fn(Expr, Expr) -> Expr,
+    ) -> Result<(), OpError> {
+        let plan = self.plan(s)?;
+        let buffers = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
+        plan.build_position(k, buffers, better);
+        Ok(())
+    }
+}
+
+/// Positions in result order; elements of one result arrive in ascending position.
+fn search<T: Copy>(plan: &Reduction, data: &[T], better: impl Fn(T, T) -> bool) -> Vec<usize> {
+    let mut seen: Vec<(usize, usize, Option<T>)> = vec![(0, 0, None); data.len() / plan.count];
+    plan.for_each(&mut |from, to| {
+        let (next, position, best) = &mut seen[to];
+        if best.is_none_or(|b| better(data[from], b)) {
+            (*position, *best) = (*next, Some(data[from]));
+        }
+        *next += 1;
+    });
+    seen.into_iter().map(|(_, position, _)| position).collect()
+}
+
+/// Shared test: every axis, both index types, ties, one element.
+#[cfg(test)]
+pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(ArgAttributes) -> O) {
+    use super::testing::{Spec, check};
+    for index in [DType::I32, DType::I64] {
+        for axis in 0..3 {
+            let op = || make(ArgAttributes { axis, index });
+            check(op(), &[Spec::i8(&[2, 9, 4], 0.05, 4)], &[]);
+            check(op(), &[Spec::f32(&[3, 1, 5])], &[]);
+        }
+        let op = || make(ArgAttributes { axis: 0, index });
+        check(op(), &[Spec::f32(&[1])], &[]);
+        // 300 int8 elements: ties are certain.
+        check(op(), &[Spec::i8(&[300], 0.05, 4)], &[]);
+    }
+}

@@ -1,0 +1,32 @@
+//! ArgMax: position of the maximum along one dimension, the first one on ties. TFLite ARG_MAX.
+
+use super::arg::ArgAttributes;
+use super::{OpError, Operator, Signature};
+use crate::graph::{Tensor, TensorType};
+use crate::kir::KernelBuilder;
+
+/// Position of the maximum; int8 compares raw values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArgMax(pub ArgAttributes);
+
+impl Operator for ArgMax {
+    fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        self.0.infer(s)
+    }
+
+    fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        self.0.eval(s, inputs, |v, best| v > best, |v, best| v > best)
+    }
+
+    fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
+        self.0.lower(s, k, &|v, best| v.gt(best))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lowering_equals_evaluation() {
+        crate::op::arg::check_all(super::ArgMax);
+    }
+}

@@ -1,0 +1,56 @@
+//! Minimum of two operands with broadcasting. TFLite MINIMUM.
+
+use super::{OpError, Operator, QuantRule, Reuse, Signature, binary};
+use crate::graph::{DType, Tensor, TensorType};
+use crate::kir::{Expr, Intrinsic, KernelBuilder};
+
+/// y = min(a, b). int8 compares raw values, as TensorFlow Lite Micro does: operands and result
+/// are meant to share scale and zero point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minimum;
+
+impl Operator for Minimum {
+    fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        binary::infer(s, &[DType::I8, DType::I32, DType::F32])
+    }
+
+    fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        match s.operand(0)?.dtype() {
+            DType::F32 => binary::eval_f32(s, inputs, tinycc_rt::min_f32),
+            DType::I32 => binary::eval_i32(s, inputs, |a, b| a.min(b)),
+            DType::I8 => binary::eval_i8(s, inputs, |a, b| a.min(b)),
+            DType::I16 | DType::I64 | DType::Bool => Err(OpError::types(s)),
+        }
+    }
+
+    fn quant_rule(&self) -> QuantRule {
+        QuantRule::SameAsInput
+    }
+
+    fn reuse(&self, s: &Signature<'_>) -> Reuse {
+        binary::reuse(s)
+    }
+
+    fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
+        let function = match s.operand(0)?.dtype() {
+            DType::F32 => Intrinsic::MinF32,
+            DType::I8 | DType::I32 => Intrinsic::MinI32,
+            DType::I16 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
+        };
+        binary::lower(s, k, |_, a, b| Expr::call(function, vec![a, b]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::{Spec, check};
+
+    #[test]
+    fn lowering_equals_evaluation() {
+        let (a, b) = (Spec::i8(&[2, 3, 5], 0.05, -3), Spec::i8(&[3, 1], 0.05, -3));
+        check(Minimum, &[a, b], &[(0.05, -3)]);
+        check(Minimum, &[Spec::of(DType::I32, &[2, 3]), Spec::of(DType::I32, &[3])], &[]);
+        check(Minimum, &[Spec::f32(&[4, 1, 3]), Spec::f32(&[2, 3])], &[]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Sub with broadcasting and fused activation. TFLite SUB.
+
+use super::additive::{Rescale, Sign};
+use super::{OpError, Operator, Reuse, Signature, binary};
+use crate::graph::{DType, Tensor, TensorType};
+use crate::kir::KernelBuilder;
+use crate::numeric::Activation;
+
+/// y = activation(a - b).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sub {
+    /// Fused activation.
+    pub activation: Activation,
+}
+
+impl Operator for Sub {
+    fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        binary::infer(s, &[DType::I8, DType::F32])
+    }
+
+    fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        if s.operand(0)?.dtype() == DType::F32 {
+            return binary::eval_f32(s, inputs, |a, b| self.activation.apply_f32(a - b));
+        }
+        let r = Rescale::new(s, Sign::Minus, self.activation)?;
+        binary::eval_i8(s, inputs, |a, b| r.eval(a, b))
+    }
+
+    fn reuse(&self, s: &Signature<'_>) -> Reuse {
+        binary::reuse(s)
+    }
+
+    fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
+        if s.operand(0)?.dtype() == DType::F32 {
+            return binary::lower(s, k, |_, a, b| self.activation.lower_f32(a - b));
+        }
+        let r = Rescale::new(s, Sign::Minus, self.activation)?;
+        binary::lower(s, k, |k, a, b| r.lower(k, a, b))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::testing::{Spec, check};
+
+    #[test]
+    fn lowering_equals_evaluation() {
+        for activation in [Activation::None, Activation::Relu, Activation::Relu6] {
+            let op = Sub { activation };
+            let (a, b) = (Spec::i8(&[2, 3, 5], 0.05, -3), Spec::i8(&[3, 1], 0.021, 100));
+            check(op.clone(), &[a.clone(), b.clone()], &[(0.06, -128)]);
+            // A result scale so fine that everything saturates.
+            check(op.clone(), &[a, b], &[(1e-9, 127)]);
+            check(op, &[Spec::f32(&[4, 1, 3]), Spec::f32(&[2, 3])], &[]);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The model zoo outside the repository: its manifest and golden files.
+
+use crate::build::file;
+use ndarray::ArrayD;
+use ndarray_npy::{ReadNpyExt, ReadableElement};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tinycc_core::{DType, TensorData};
+
+/// An input or output of a record.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Port {
+    /// numpy type name.
+    pub dtype: String,
+    /// Extents of one sample, batch included.
+    pub shape: Vec<usize>,
+    /// Golden file; axis 0 is the sample.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Relative tolerance of float outputs.
+    #[serde(default)]
+    pub rtol: Option<f64>,
+    /// Absolute tolerance of float outputs.
+    #[serde(default)]
+    pub atol: Option<f64>,
+}
+
+/// One model of the zoo.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Record {
+    /// Path in the zoo.
+    pub path: String,
+    /// `tflite` or `onnx`.
+    #[serde(default)]
+    pub format: String,
+    /// `network`, `single-op`, `expect-reject` or `data`.
+    pub kind: String,
+    /// Quantization scheme.
+    #[serde(default)]
+    pub quant: Option<String>,
+    /// Operators with their counts.
+    #[serde(default)]
+    pub ops: BTreeMap<String, usize>,
+    /// Carries state between calls.
+    #[serde(default)]
+    pub stateful: bool,
+    /// Inputs in model order.
+    #[serde(default)]
+    pub inputs: Vec<Port>,
+    /// Outputs in model order.
+    #[serde(default)]
+    pub outputs: Vec<Port>,
+    /// Golden samples.
+    #[serde(default)]
+    pub n_samples: Option<usize>,
+    /// Multiply-accumulates.
+    #[serde(default)]
+    pub macs: Option<u64>,
+}
+
+/// The TFLite records of the zoo.
+#[must_use]
+pub fn tflite_records(zoo: &Path) -> Vec<Record> {
+    let text = file(&zoo.join("manifest.json"));
+    let all: Vec<Record> = serde_json::from_slice(&text).expect("manifest parses");
+    all.into_iter().filter(|r| r.format == "tflite" && r.kind != "data").collect()
+}
+
+/// The zoo, or `None` with a loud message; under `TINYCC_FULL` its absence is a failure.
+#[must_use]
+pub fn require() -> Option<PathBuf> {
+    let zoo = crate::build::zoo();
+    if zoo.is_none() {
+        let message = "the model zoo is absent: set TINYCC_ZOO to its folder";
+        assert!(std::env::var_os("TINYCC_FULL").is_none(), "{message}");
+        eprintln!("NOT TESTED: {message}");
+    }
+    zoo
+}
+
+/// Loads a golden file.
+#[must_use]
+pub fn npy(path: &Path, dtype: DType) -> TensorData {
+    fn load<T: ReadableElement + Clone>(path: &Path) -> Vec<T> {
+        let bytes = file(path);
+        let array = ArrayD::<T>::read_npy(bytes.as_slice()).expect("a .npy file");
+        array.iter().cloned().collect()
+    }
+    match dtype {
+        DType::I8 => TensorData::I8(load(path)),
+        DType::I16 => TensorData::I16(load(path)),
+        DType::I32 => TensorData::I32(load(path)),
+        DType::I64 => TensorData::I64(load(path)),
+        DType::F32 => TensorData::F32(load(path)),
+        DType::Bool => TensorData::Bool(load::<bool>(path).into_iter().map(u8::from).collect()),
+    }
+}
+
+/// Interleaves golden files (axis 0 = sample) into sets of raw bytes: all ports of sample 0, then
+/// of sample 1, and so on.
+#[must_use]
+pub fn sets(zoo: &Path, ports: &[Port], types: &[tinycc_core::TensorType], n: usize) -> Vec<u8> {
+    let data: Vec<Vec<u8>> = ports
+        .iter()
+        .zip(types)
+        .map(|(p, ty)| npy(&zoo.join(p.file.as_ref().expect("golden")), ty.dtype).to_le_bytes())
+        .collect();
+    let mut all = Vec::new();
+    for sample in 0..n {
+        for (bytes, ty) in data.iter().zip(types) {
+            all.extend_from_slice(&bytes[sample * ty.bytes()..(sample + 1) * ty.bytes()]);
+        }
+    }
+    all
+}
