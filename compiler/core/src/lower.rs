@@ -172,6 +172,7 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         arena_bytes: plan.size,
         arena_align,
         arena_lower_bound: plan.lower_bound,
+        arena_proven: plan.proven_optimal,
         inputs: graph.inputs().iter().filter_map(|n| port(n.result(0))).collect(),
         outputs: graph.outputs().iter().filter_map(|&v| port(v)).collect(),
         layers,

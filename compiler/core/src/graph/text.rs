@@ -27,10 +27,7 @@ pub fn print(graph: &Graph) -> String {
             .iter()
             .map(|v| names.get(v).map_or_else(|| "%?".into(), |n| format!("%{n}")))
             .collect();
-        let op = match &node.op {
-            Op::Constant(_) => "Constant".to_string(),
-            other => format!("{other:?}"),
-        };
+        let attributes = attributes(&node.op);
         let name = node.results.first().map_or("", |v| v.name.as_str());
         let place = match node.origin.index {
             Some(i) if !is_data(&node.op) => format!("{} {i} ", node.origin.operator),
@@ -38,8 +35,9 @@ pub fn print(graph: &Graph) -> String {
         };
         let _ = writeln!(
             out,
-            "{} = {op}({})  # {place}\"{name}\"",
+            "{} = {}({}){attributes}  # {place}\"{name}\"",
             results.join(", "),
+            node.op.name(),
             operands.join(", ")
         );
     }
@@ -50,6 +48,21 @@ pub fn print(graph: &Graph) -> String {
         .collect();
     let _ = writeln!(out, "return {}", outputs.join(", "));
     out
+}
+
+/// The operator's attributes after a space, as its `Debug` form shows them; nothing for data.
+fn attributes(op: &Op) -> String {
+    if is_data(op) {
+        return String::new();
+    }
+    // `Name(Name { attributes })`: the variant around the struct of the same name.
+    let text = format!("{op:?}");
+    let inner = text.strip_prefix(op.name()).and_then(|t| t.strip_prefix('(')?.strip_suffix(')'));
+    match inner.and_then(|t| t.strip_prefix(op.name())) {
+        None => format!(" {text}"),
+        Some("") => String::new(),
+        Some(attributes) => format!(" {}", attributes.trim_start()),
+    }
 }
 
 fn quant_text(quant: &QuantParams) -> String {

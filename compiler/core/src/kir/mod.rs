@@ -13,6 +13,7 @@
 mod builder;
 mod expr;
 pub mod interp;
+pub mod text;
 mod tile;
 
 pub use builder::KernelBuilder;
@@ -164,6 +165,8 @@ pub struct Module {
     pub arena_align: usize,
     /// Largest sum of bytes alive at one step: no whole-tensor plan can be smaller.
     pub arena_lower_bound: usize,
+    /// No whole-tensor plan is smaller: the bound is met, or the planner searched to the end.
+    pub arena_proven: bool,
     /// Model inputs in model order; filled in by the caller before the invocation.
     pub inputs: Vec<Port>,
     /// Model outputs in model order.

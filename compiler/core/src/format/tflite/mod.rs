@@ -1,10 +1,13 @@
 //! TensorFlow Lite flatbuffers (schema version 3): reading only.
 //!
 //! `generated` is flatc's output and the only unsafe-looking code; `read` checks every index and
-//! size and builds the graph; `ops` has one small reader per operator.
+//! size and builds the graph; `summary` describes a file without a graph; `ops` has one small
+//! reader per operator.
 
 mod generated;
 pub mod ops;
 mod read;
+mod summary;
 
 pub use read::{ReadOptions, read};
+pub use summary::{FileOperator, FileTensor, Summary, recognise, summary};

@@ -3,6 +3,7 @@
 
 use super::generated as fb;
 use super::ops::{OpContext, Operand, READERS};
+use super::summary::{open, operator_name};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::verify::check_quant;
 use crate::graph::{
@@ -21,12 +22,6 @@ pub struct ReadOptions {
     pub input_shapes: BTreeMap<String, Vec<usize>>,
 }
 
-/// Whether the bytes carry the TFLite identifier.
-#[must_use]
-pub fn recognise(bytes: &[u8]) -> bool {
-    bytes.get(4..8) == Some(b"TFL3")
-}
-
 /// Reads a model.
 ///
 /// # Errors
@@ -34,25 +29,7 @@ pub fn recognise(bytes: &[u8]) -> bool {
 /// All problems of one phase are reported together.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
-    if !recognise(bytes) {
-        let message = "not a TensorFlow Lite model: the identifier \"TFL3\" is missing at byte 4";
-        return Err(Diagnostic::new(Code::NotAModel, file, message)
-            .help("give a .tflite file made by the TensorFlow Lite converter")
-            .into());
-    }
-    let limits = flatbuffers::VerifierOptions {
-        max_depth: 16,
-        max_tables: 64 + bytes.len() / 4,
-        // Vectors may share bytes, so this bounds the work by the file size.
-        max_apparent_size: 4096 + 8 * bytes.len(),
-        ignore_missing_null_terminator: true,
-    };
-    let model = flatbuffers::root_with_opts::<fb::Model<'_>>(&limits, bytes).map_err(|e| {
-        let reason = e.to_string();
-        let reason = reason.lines().next().unwrap_or_default();
-        Diagnostic::new(Code::MalformedModel, file.clone(), format!("damaged file: {reason}"))
-            .help("the file may be truncated; export or download it again")
-    })?;
+    let model = open(bytes, &file)?;
     Reader::new(model, options, file)?.run()
 }
 
@@ -134,28 +111,11 @@ impl<'a> Reader<'a> {
         Origin { tensor: tensor.to_string(), ..self.file.clone() }
     }
 
-    /// TFLite name of an operator code, or why there is none.
-    fn operator_name(&self, op: &fb::Operator<'_>) -> Result<String, String> {
-        let index = op.opcode_index();
-        let code = self
-            .model
-            .operator_codes()
-            .and_then(|codes| codes.iter().nth(index as usize))
-            .ok_or_else(|| format!("operator code {index} does not exist"))?;
-        let number = code.builtin_code().0.max(i32::from(code.deprecated_builtin_code()));
-        if number == fb::BuiltinOperator::CUSTOM.0 {
-            let custom = code.custom_code().unwrap_or("?");
-            return Ok(format!("CUSTOM \"{}\"", custom.escape_default()));
-        }
-        let name = fb::BuiltinOperator(number).variant_name();
-        name.map(str::to_string).ok_or_else(|| format!("builtin operator {number} is not defined"))
-    }
-
     /// First of all, so that a user sees every missing operator of a model at once.
     fn refuse_unknown_operators(&mut self) -> Result<(), Diagnostics> {
         for (index, op) in self.subgraph.operators().into_iter().flatten().enumerate() {
             let origin = Origin { index: Some(index), ..self.file.clone() };
-            match self.operator_name(&op) {
+            match operator_name(&self.model, &op) {
                 Err(message) => self.problem(Code::MalformedModel, origin, message),
                 Ok(name) => {
                     if READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_err() {
@@ -361,6 +321,11 @@ impl<'a> Reader<'a> {
         if let Some(value) = entry.value {
             return Ok(value);
         }
+        if entry.constant.is_none() && entry.ty.shape.elements() == 0 {
+            // A tensor without elements needs no data: the target shape of RESHAPE to a scalar.
+            let data = TensorData::zeros(entry.ty.dtype, 0);
+            entry.constant = Tensor::new(entry.ty.shape.clone(), data).map(Arc::new);
+        }
         let Some(tensor) = &entry.constant else {
             return Err(format!(
                 "tensor \"{}\" has no data and is read before any operator computes it",
@@ -378,7 +343,7 @@ impl<'a> Reader<'a> {
 
     fn read_operator(&mut self, index: usize) {
         let Some(op) = self.subgraph.operators().and_then(|o| o.iter().nth(index)) else { return };
-        let Ok(name) = self.operator_name(&op) else { return };
+        let Ok(name) = operator_name(&self.model, &op) else { return };
         let origin = Origin { index: Some(index), operator: name.clone(), ..self.file.clone() };
         if op.large_custom_options_size() != 0 {
             let message = "options behind the flatbuffer are not supported";

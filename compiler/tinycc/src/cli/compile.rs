@@ -1,0 +1,102 @@
+//! `tinycc compile`.
+
+use super::{Failure, Format, Shell, read, shown};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use tinycc::{Compiler, Options, Output};
+
+/// Compile a model to source files.
+///
+/// Writes NAME.h, NAME.c and NAME.json, and prints what the model costs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tinycc compile kws.tflite --out out
+  tinycc compile kws.tflite --core cortex-m4 --max-arena 16K --max-flash 128K
+  tinycc compile kws.tflite --example host --example qemu-mps2-an386
+  tinycc compile kws.tflite --report json > kws-report.json
+  tinycc compile kws.tflite --emit ir --after fold-constants
+  tinycc compile net.tflite --input-shape image=1x96x96x3")]
+pub(super) struct Args {
+    /// Model file (.tflite).
+    model: PathBuf,
+    /// Directory for the emitted files; made if needed.
+    #[arg(long, short, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+    #[command(flatten)]
+    options: Options,
+    /// Print an intermediate form to stdout and write no files.
+    #[arg(long, value_enum, conflicts_with = "report")]
+    emit: Option<Emit>,
+    /// With --emit ir: stop after this pass; `read` shows the graph before the first one.
+    #[arg(long, value_name = "PASS", requires = "emit")]
+    after: Option<String>,
+    /// Form of the report on stdout.
+    #[arg(long, value_enum, default_value_t)]
+    report: Format,
+}
+
+/// Intermediate forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Emit {
+    /// The tensor graph after the passes.
+    Ir,
+    /// The kernel IR.
+    Kir,
+    /// The emitted header and source.
+    C,
+}
+
+pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
+    let bytes = read(&args.model)?;
+    let compiler = Compiler::new(&bytes, args.options.clone()).file(shown(&args.model));
+    if let Some(emit) = args.emit {
+        return print_form(args, &compiler, emit, shell);
+    }
+    let output = compiler.compile()?;
+    let written = tinycc::write::artifacts(&output.artifacts, &args.out)
+        .map_err(|e| Failure::Message(e.to_string()))?;
+    for path in &written {
+        shell.detail(&format!("wrote {}", path.display()));
+    }
+    if shell.quiet {
+        return Ok(());
+    }
+    match args.report {
+        Format::Json => shell.print(&output.report.to_json()),
+        Format::Text => {
+            let (n, out) = (written.len(), args.out.display());
+            let files = if n == 1 { "file" } else { "files" };
+            shell.print(&format!("{}wrote  {n} {files} to {out}\n", output.report.to_text()))
+        }
+    }
+}
+
+fn print_form(
+    args: &Args,
+    compiler: &Compiler<'_>,
+    emit: Emit,
+    shell: Shell,
+) -> Result<(), Failure> {
+    if args.after.is_some() && emit != Emit::Ir {
+        return Err(Failure::Message("--after needs --emit ir".into()));
+    }
+    let text = match emit {
+        Emit::Ir => compiler.ir(args.after.as_deref())?,
+        Emit::Kir => compiler.compile()?.kir(),
+        Emit::C => sources(&compiler.compile()?),
+    };
+    shell.print(&text)
+}
+
+/// Header and source, each after a line with its name.
+fn sources(output: &Output) -> String {
+    let name = &output.report.name;
+    let mut text = String::new();
+    for path in [format!("{name}.h"), format!("{name}.c")] {
+        if let Some(bytes) = output.artifacts.get(&path) {
+            text.push_str(&format!("/* ---- {path} ---- */\n{}", String::from_utf8_lossy(bytes)));
+        }
+    }
+    text
+}

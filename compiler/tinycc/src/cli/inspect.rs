@@ -1,0 +1,36 @@
+//! `tinycc inspect`.
+
+use super::{Failure, Format, Shell, read, shown};
+use std::path::PathBuf;
+use tinycc::{Compiler, Options};
+
+/// Show what is in a model and which target can compile it.
+///
+/// Operators, shapes, quantization, multiply-accumulates. Works as far as possible for models that
+/// cannot be compiled, and then says why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tinycc inspect kws.tflite
+  tinycc inspect kws.tflite --report json")]
+pub(super) struct Args {
+    /// Model file (.tflite).
+    model: PathBuf,
+    /// Replace the shape of an input, for example serving_default_x=1x96x96x3.
+    #[arg(long = "input-shape", value_name = "NAME=SHAPE")]
+    input_shapes: Vec<tinycc::InputShape>,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t)]
+    report: Format,
+}
+
+pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
+    let bytes = read(&args.model)?;
+    let options = Options { input_shapes: args.input_shapes.clone(), ..Options::default() };
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let inspection = tinycc::inspect::inspect(&compiler)?;
+    match args.report {
+        Format::Json => shell.print(&inspection.to_json()),
+        Format::Text => shell.print(&inspection.to_text()),
+    }
+}

@@ -1,0 +1,168 @@
+//! Command line: parsing, dispatch, printing and exit codes. What the commands do is in the
+//! library; each command's own arguments are in its file.
+
+mod compile;
+mod inspect;
+mod lists;
+mod verify;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use tinycc::Diagnostics;
+
+/// Compiles small neural networks to standalone C for microcontrollers.
+#[derive(Debug, Parser)]
+#[command(name = "tinycc", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print nothing but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more, on stderr.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tinycc compile model.tflite --out out
+  tinycc compile model.tflite --example host --out out
+  tinycc inspect model.tflite
+  tinycc verify model.tflite --layers";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Compile(Box<compile::Args>),
+    Inspect(inspect::Args),
+    Verify(Box<verify::Args>),
+    Passes(lists::PassesArgs),
+    Targets(lists::TargetsArgs),
+    Ops(lists::OpsArgs),
+    Completions(lists::CompletionsArgs),
+}
+
+/// Form of what goes to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How the user wants to be talked to.
+#[derive(Clone, Copy, Debug)]
+struct Shell {
+    quiet: bool,
+    verbose: bool,
+}
+
+/// Why a command ends with exit code 1.
+enum Failure {
+    /// Problems in the model or the options.
+    Diagnostics(Diagnostics),
+    /// Anything else, one sentence.
+    Message(String),
+    /// Everything was said already.
+    Silent,
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(d: Diagnostics) -> Self {
+        Failure::Diagnostics(d)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let shell = Shell { quiet: cli.quiet, verbose: cli.verbose };
+    let result = match cli.command {
+        Command::Compile(args) => compile::run(&args, shell),
+        Command::Inspect(args) => inspect::run(&args, shell),
+        Command::Verify(args) => verify::run(&args, shell),
+        Command::Passes(args) => lists::passes(&args, shell),
+        Command::Targets(args) => lists::targets(&args, shell),
+        Command::Ops(args) => lists::ops(&args, shell),
+        Command::Completions(args) => lists::completions::<Cli>(&args, shell),
+    };
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let text = match failure {
+        Failure::Diagnostics(problems) => problems.to_string(),
+        Failure::Message(message) => format!("error: {message}"),
+        Failure::Silent => return ExitCode::FAILURE,
+    };
+    // Nothing is left to tell when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::FAILURE
+}
+
+impl Shell {
+    /// The command's result, on stdout. A reader that closes the pipe early is no error.
+    fn print(self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::Message(format!("cannot write to stdout: {e}")))
+            }
+            _written => Ok(()),
+        }
+    }
+
+    /// A remark for `-v`.
+    fn detail(self, text: &str) {
+        if self.verbose {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// A line that replaces itself, on a terminal only.
+    fn progress(self, text: &str) {
+        if self.verbose {
+            self.detail(text);
+        } else if !self.quiet && std::io::stderr().is_terminal() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+        }
+    }
+
+    /// Removes the progress line.
+    fn progress_done(self) {
+        if !self.verbose && !self.quiet && std::io::stderr().is_terminal() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// A whole file.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|e| Failure::Message(format!("cannot read {}: {e}", path.display())))
+}
+
+/// A path as it should appear in messages.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("tinycc {}", command.get_name())), "{command}");
+        }
+    }
+}

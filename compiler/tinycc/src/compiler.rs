@@ -1,0 +1,207 @@
+//! The pipeline: read, ask the target about every operator, run its passes, legalise, emit, check
+//! the budgets, report. All in memory.
+
+use crate::options::Options;
+use crate::report::Report;
+use crate::{budget, capability, name};
+use std::collections::BTreeSet;
+use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use tinycc_core::format::tflite;
+use tinycc_core::graph::Graph;
+use tinycc_core::kir::{self, Module};
+use tinycc_core::{graph, lower, pass};
+use tinycc_targets::{Artifacts, EmitOptions, Target};
+
+/// Compiles one model.
+#[derive(Clone, Debug)]
+pub struct Compiler<'a> {
+    bytes: &'a [u8],
+    options: Options,
+    file: String,
+}
+
+/// A compiled model.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Relative path -> bytes; nothing is on disk yet.
+    pub artifacts: Artifacts,
+    /// Costs.
+    pub report: Report,
+    /// The kernel IR that was printed.
+    pub module: Module,
+}
+
+impl Output {
+    /// The kernel IR as readable text.
+    #[must_use]
+    pub fn kir(&self) -> String {
+        kir::text::print(&self.module)
+    }
+}
+
+impl<'a> Compiler<'a> {
+    /// A compiler for the bytes of a model file.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], options: Options) -> Self {
+        Self { bytes, options, file: "model".into() }
+    }
+
+    /// Says which file the bytes come from, for messages and the default name.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<String>) -> Self {
+        self.file = file.into();
+        self
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The file name as given.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        &self.file
+    }
+
+    /// The same model with other options.
+    #[must_use]
+    pub fn with_options(&self, options: Options) -> Self {
+        Self { bytes: self.bytes, options, file: self.file.clone() }
+    }
+
+    fn bad_option(&self, message: String, help: String) -> Diagnostics {
+        let origin = Origin { file: self.file.clone(), ..Origin::default() };
+        Diagnostic::new(Code::BadOption, origin, message).help(help).into()
+    }
+
+    fn target(&self) -> Result<&'static dyn Target, Diagnostics> {
+        let wanted = &self.options.target;
+        tinycc_targets::target(wanted).ok_or_else(|| {
+            let known: Vec<&str> = tinycc_targets::TARGETS.iter().map(|t| t.name()).collect();
+            self.bad_option(
+                format!("there is no target \"{wanted}\""),
+                format!("the targets are: {}", known.join(", ")),
+            )
+        })
+    }
+
+    /// The prefix of the emitted symbols: the option, else made from the file name.
+    ///
+    /// # Errors
+    /// The option is not usable as a C identifier.
+    pub fn name(&self) -> Result<String, Diagnostics> {
+        let Some(given) = &self.options.name else { return Ok(name::model_name(&self.file)) };
+        if name::is_identifier(given) {
+            return Ok(given.clone());
+        }
+        Err(self.bad_option(
+            format!("--name \"{given}\" cannot name C functions and files"),
+            "use letters, digits and _, first a letter, and no name of a C standard header".into(),
+        ))
+    }
+
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// All problems the reader finds.
+    pub fn graph(&self) -> Result<Graph, Diagnostics> {
+        let mut input_shapes = std::collections::BTreeMap::new();
+        for given in &self.options.input_shapes {
+            input_shapes.insert(given.name.clone(), given.shape.clone());
+        }
+        let options = tflite::ReadOptions { file: self.file.clone(), input_shapes };
+        tflite::read(self.bytes, &options)
+    }
+
+    /// The file as it describes itself, also when it cannot be compiled.
+    ///
+    /// # Errors
+    /// Not a model, or a damaged one.
+    pub fn summary(&self) -> Result<tflite::Summary, Diagnostics> {
+        tflite::summary(self.bytes, &self.file)
+    }
+
+    /// The graph in text form: after all passes of the target, after the pass `after`, or as read
+    /// when `after` is `read`.
+    ///
+    /// # Errors
+    /// The model cannot be read, a pass fails, or no pass has that name.
+    pub fn ir(&self, after: Option<&str>) -> Result<String, Diagnostics> {
+        let passes = self.target()?.passes();
+        if let Some(wanted) = after
+            && wanted != "read"
+            && !passes.iter().any(|p| p.name == wanted)
+        {
+            let known: Vec<&str> = passes.iter().map(|p| p.name).collect();
+            return Err(self.bad_option(
+                format!("--after \"{wanted}\": target {} has no such pass", self.options.target),
+                format!("its passes are: read, {}", known.join(", ")),
+            ));
+        }
+        let mut graph = self.graph()?;
+        if after != Some("read") {
+            pass::run_until(&mut graph, passes, after)?;
+        }
+        Ok(graph::text::print(&graph))
+    }
+
+    /// Compiles the model.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options, the model, or its size; then nothing is emitted.
+    pub fn compile(&self) -> Result<Output, Diagnostics> {
+        self.check_options()?;
+        self.compile_graph(self.graph()?)
+    }
+
+    fn check_options(&self) -> Result<(), Diagnostics> {
+        let target = self.target()?;
+        self.name()?;
+        let known: Vec<&str> = target.examples().iter().map(|e| e.0).collect();
+        for example in &self.options.examples {
+            if !known.contains(&example.as_str()) {
+                return Err(self.bad_option(
+                    format!("target {} has no example \"{example}\"", target.name()),
+                    format!("its examples are: {}", known.join(", ")),
+                ));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for given in &self.options.input_shapes {
+            if !seen.insert(&given.name) {
+                return Err(self.bad_option(
+                    format!("--input-shape gives \"{}\" twice", given.name),
+                    String::new(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles a graph made from the model, for example one with more outputs.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub(crate) fn compile_graph(&self, mut graph: Graph) -> Result<Output, Diagnostics> {
+        let target = self.target()?;
+        let name = self.name()?;
+        let core = self.options.core.into();
+        capability::unsupported(&graph, target, core)?;
+        pass::run_all(&mut graph, target.passes())?;
+        let legal = lower::legalise(graph, core)?;
+        let source = self.file.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
+        let emit = EmitOptions {
+            name: name.clone(),
+            core,
+            examples: self.options.examples.clone(),
+            options: self.options.to_map(),
+            source: source.clone(),
+        };
+        let emitted = target.emit(&legal, &emit)?;
+        let report = Report::new(&source, &name, &self.options, &emitted);
+        budget::check(&report, &self.options, &self.file)?;
+        Ok(Output { artifacts: emitted.artifacts, report, module: emitted.module })
+    }
+}

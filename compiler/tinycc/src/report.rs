@@ -1,0 +1,199 @@
+//! The report: what a compiled model costs, per layer and in total. Data (serde) and its plain-text
+//! rendering; the numbers come from the kernel IR module and the target.
+
+use crate::options::Options;
+use crate::table::{Align, Table, grouped};
+use serde::{Deserialize, Serialize};
+use tinycc_core::kir::{Layer, Port};
+use tinycc_targets::Emitted;
+
+/// What `tinycc compile` reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Model file without directories.
+    pub model: String,
+    /// Prefix of the emitted symbols.
+    pub name: String,
+    /// Target.
+    pub target: String,
+    /// Processor.
+    pub core: String,
+    /// Inputs in model order.
+    pub inputs: Vec<PortInfo>,
+    /// Outputs in model order.
+    pub outputs: Vec<PortInfo>,
+    /// Layers in execution order.
+    pub layers: Vec<LayerInfo>,
+    /// Sums and peaks.
+    pub totals: Totals,
+}
+
+/// A model input or output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortInfo {
+    /// Tensor name.
+    pub name: String,
+    /// numpy name of the element type.
+    pub dtype: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Scale, when quantized per tensor.
+    pub scale: Option<f32>,
+    /// Zero point, when quantized per tensor.
+    pub zero_point: Option<i32>,
+    /// Size in bytes.
+    pub bytes: usize,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerInfo {
+    /// Name, also of the emitted function.
+    pub name: String,
+    /// Operator, for example `Conv2d`.
+    pub operator: String,
+    /// Operator name in the model file; empty when the compiler made the layer.
+    pub source_operator: String,
+    /// Its number in the model file.
+    pub source_index: Option<usize>,
+    /// Element type and shape of the first result, for example `int8[1x8x8x4]`.
+    pub output: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Bytes of constants.
+    pub weights_bytes: usize,
+    /// Arena bytes alive while the layer runs.
+    pub live_bytes: usize,
+    /// False for views, which need no code.
+    pub has_code: bool,
+}
+
+/// Totals of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Multiply-accumulates of one inference.
+    pub macs: u64,
+    /// Bytes of constants, summed over the layers.
+    pub weights_bytes: usize,
+    /// Estimated bytes of machine code.
+    pub code_bytes_estimate: usize,
+    /// Weights and estimated code: what `--max-flash` limits.
+    pub flash_bytes_estimate: usize,
+    /// Arena bytes: what `--max-arena` limits.
+    pub arena_bytes: usize,
+    /// No placement of whole tensors needs fewer bytes than this.
+    pub arena_lower_bound: usize,
+    /// Whether the planner proved that no whole-tensor placement is smaller.
+    pub arena_proven: bool,
+    /// Upper estimate of the stack of one inference, in bytes.
+    pub stack_bytes_estimate: usize,
+}
+
+impl Report {
+    /// Collects the numbers of an emitted model.
+    pub(crate) fn new(model: &str, name: &str, options: &Options, emitted: &Emitted) -> Self {
+        let module = &emitted.module;
+        let weights_bytes = module.layers.iter().map(|l| l.weights_bytes).sum();
+        Self {
+            model: model.to_string(),
+            name: name.to_string(),
+            target: options.target.clone(),
+            core: options.core.as_str().to_string(),
+            inputs: module.inputs.iter().map(port_info).collect(),
+            outputs: module.outputs.iter().map(port_info).collect(),
+            layers: module.layers.iter().map(layer_info).collect(),
+            totals: Totals {
+                macs: module.layers.iter().map(|l| l.macs).sum(),
+                weights_bytes,
+                code_bytes_estimate: emitted.code_bytes,
+                flash_bytes_estimate: weights_bytes + emitted.code_bytes,
+                arena_bytes: module.arena_bytes,
+                arena_lower_bound: module.arena_lower_bound,
+                arena_proven: module.arena_proven,
+                stack_bytes_estimate: emitted.stack_bytes,
+            },
+        }
+    }
+
+    /// The table for a terminal: one line per layer, then the totals.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut table = Table::new(&[
+            ("layer", Align::Left),
+            ("output", Align::Left),
+            ("MACs", Align::Right),
+            ("weights", Align::Right),
+            ("live", Align::Right),
+        ]);
+        for layer in &self.layers {
+            table.row(vec![
+                layer.name.clone(),
+                layer.output.clone(),
+                grouped(layer.macs),
+                grouped(layer.weights_bytes as u64),
+                grouped(layer.live_bytes as u64),
+            ]);
+        }
+        format!("{table}\n{}", self.totals_text())
+    }
+
+    fn totals_text(&self) -> String {
+        let t = &self.totals;
+        let bytes = |n: usize| format!("{} bytes", grouped(n as u64));
+        let proof = match (t.arena_bytes == t.arena_lower_bound, t.arena_proven) {
+            (true, _) => "equal to the proven lower bound".to_string(),
+            (false, true) => format!("proven minimal; live sum {}", bytes(t.arena_lower_bound)),
+            (false, false) => format!("lower bound {}", bytes(t.arena_lower_bound)),
+        };
+        let flash = format!(
+            "{} (weights {} + code about {})",
+            bytes(t.flash_bytes_estimate),
+            grouped(t.weights_bytes as u64),
+            grouped(t.code_bytes_estimate as u64)
+        );
+        let lines = [
+            ("MACs", grouped(t.macs)),
+            ("flash", flash),
+            ("arena", format!("{} ({proof})", bytes(t.arena_bytes))),
+            ("stack", format!("at most about {}", bytes(t.stack_bytes_estimate))),
+        ];
+        lines.map(|(key, value)| format!("{key:<6} {value}\n")).concat()
+    }
+
+    /// Pretty-printed JSON with a final newline.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+/// Pretty-printed JSON with a final newline. The types of this crate always serialise.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).map_or_else(|e| format!("\"{e}\"\n"), |text| text + "\n")
+}
+
+fn port_info(port: &Port) -> PortInfo {
+    let quant = port.quant.as_ref().filter(|q| q.scales.len() == 1);
+    PortInfo {
+        name: port.name.clone(),
+        dtype: port.ty.dtype.name().to_string(),
+        shape: port.ty.shape.0.clone(),
+        scale: quant.map(tinycc_core::QuantParams::scale),
+        zero_point: quant.map(tinycc_core::QuantParams::zero_point),
+        bytes: port.ty.bytes(),
+    }
+}
+
+fn layer_info(layer: &Layer) -> LayerInfo {
+    LayerInfo {
+        name: layer.name.clone(),
+        operator: layer.operator.clone(),
+        source_operator: layer.origin.operator.clone(),
+        source_index: layer.origin.index,
+        output: layer.output.to_string(),
+        macs: layer.macs,
+        weights_bytes: layer.weights_bytes,
+        live_bytes: layer.live_bytes,
+        has_code: layer.kernel.is_some(),
+    }
+}

@@ -1,0 +1,105 @@
+//! The support matrix: operators x element types x targets, as counted on the operator fixtures.
+//!
+//! Nothing here is claimed by hand: `support.tsv` is written by the test `support_matrix`, which
+//! asks every target about every operator fixture (each is checked bit for bit elsewhere), and
+//! which fails when the file is out of date.
+
+use crate::table::{Align, Table};
+use std::collections::BTreeMap;
+use tinycc_core::format::tflite::ops::READERS;
+use tinycc_targets::TARGETS;
+
+/// Lines `OPERATOR<tab>DTYPE<tab>TARGET<tab>HOW<tab>GOOD<tab>CASES`.
+const COUNTED: &str = include_str!("support.tsv");
+
+/// Element types that have a column of their own.
+const DTYPES: [&str; 2] = ["int8", "float32"];
+
+/// What was counted for one operator, element type and target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// `native`, or the pass that replaces the operator; empty when no case is supported.
+    pub how: String,
+    /// Fixtures the target can express.
+    pub good: usize,
+    /// All fixtures.
+    pub cases: usize,
+}
+
+impl Cell {
+    fn text(&self) -> String {
+        match (self.good, self.cases) {
+            (0, _) => "no".into(),
+            (good, cases) if good == cases => self.how.clone(),
+            (good, cases) => format!("{} ({good} of {cases} cases)", self.how),
+        }
+    }
+}
+
+/// (operator, element type, target) -> count.
+pub type Matrix = BTreeMap<(String, String, String), Cell>;
+
+/// The matrix as counted when this version was built.
+#[must_use]
+pub fn matrix() -> Matrix {
+    COUNTED.lines().filter_map(parse).collect()
+}
+
+fn parse(line: &str) -> Option<((String, String, String), Cell)> {
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().map(str::to_string);
+    let key = (next()?, next()?, next()?);
+    let how = next()?;
+    let (good, cases) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    Some((key, Cell { how, good, cases }))
+}
+
+/// The text of `support.tsv` for a matrix.
+#[must_use]
+pub fn to_tsv(matrix: &Matrix) -> String {
+    let line = |((op, dtype, target), c): (&(String, String, String), &Cell)| {
+        format!("{op}\t{dtype}\t{target}\t{}\t{}\t{}\n", c.how, c.good, c.cases)
+    };
+    matrix.iter().map(line).collect()
+}
+
+/// The table of a matrix: one row per TFLite operator that has a reader.
+#[must_use]
+pub fn table(matrix: &Matrix) -> Table {
+    let titles: Vec<String> = TARGETS
+        .iter()
+        .flat_map(|t| DTYPES.iter().map(move |d| format!("{} {d}", t.name())))
+        .chain(TARGETS.iter().map(|t| format!("{} other types", t.name())))
+        .collect();
+    let mut columns = vec![("operator", Align::Left)];
+    columns.extend(titles.iter().map(|t| (t.as_str(), Align::Left)));
+    let mut table = Table::new(&columns);
+    for (operator, _) in READERS {
+        let cell = |dtype: &str, target: &str| {
+            let key = ((*operator).to_string(), dtype.to_string(), target.to_string());
+            matrix.get(&key).map_or_else(|| "-".to_string(), Cell::text)
+        };
+        let mut row = vec![(*operator).to_string()];
+        for target in TARGETS {
+            row.extend(DTYPES.iter().map(|d| cell(d, target.name())));
+        }
+        row.extend(TARGETS.iter().map(|t| cell("mixed", t.name())));
+        table.row(row);
+    }
+    table
+}
+
+/// The document `SUPPORTED-OPS.md`.
+#[must_use]
+pub fn markdown(matrix: &Matrix) -> String {
+    format!(
+        "# Supported operators\n\n\
+         Made by `tinycc ops --markdown`; a test keeps it up to date.\n\n\
+         {}\n\
+         `native`: a kernel of its own. A pass name: replaced by that pass (`tabulate`: a 256-byte\n\
+         table). `no`: refused. `-`: no such case. \"Other types\" are conversions between types.\n\
+         Counted on the operator fixtures: \"3 of 5 cases\" means that two attribute or shape\n\
+         combinations are refused; `tinycc inspect` tells which and why for a model.\n",
+        table(matrix).to_markdown()
+    )
+}

@@ -1,0 +1,116 @@
+//! How far two results are apart.
+
+use serde::Serialize;
+use tinycc_core::{Tensor, TensorData};
+
+/// Comparison of one output over all samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Tensor name.
+    pub name: String,
+    /// Operator and its number in the file, when layers are compared; else empty.
+    pub layer: String,
+    /// Element type and shape.
+    pub output: String,
+    /// Elements compared.
+    pub elements: usize,
+    /// Elements that are not equal bit for bit (two NaN count as equal).
+    pub different: usize,
+    /// Elements outside the tolerance; for integers the same as `different`.
+    pub outside: usize,
+    /// Largest absolute difference; infinite when only one side is NaN or infinite.
+    pub max_difference: f64,
+}
+
+impl Comparison {
+    /// Nothing outside the tolerance.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.outside == 0
+    }
+
+    /// Adds one sample.
+    pub(super) fn add(&mut self, got: &Tensor, want: &Tensor, rtol: f64, atol: f64) {
+        self.elements += want.data.len();
+        if let (TensorData::F32(g), TensorData::F32(w)) = (&got.data, &want.data) {
+            for (&g, &w) in g.iter().zip(w) {
+                self.float(f64::from(g), f64::from(w), rtol, atol);
+            }
+        } else if let (Some(g), Some(w)) = (got.to_i64(), want.to_i64()) {
+            for (g, w) in g.iter().zip(&w).filter(|(g, w)| g != w) {
+                self.different += 1;
+                self.outside += 1;
+                self.max_difference = self.max_difference.max(g.abs_diff(*w) as f64);
+            }
+        } else {
+            // Types were checked before; never call a mismatch equal.
+            self.outside += want.data.len();
+            self.max_difference = f64::INFINITY;
+        }
+    }
+
+    fn float(&mut self, g: f64, w: f64, rtol: f64, atol: f64) {
+        if g == w || (g.is_nan() && w.is_nan()) {
+            return;
+        }
+        self.different += 1;
+        let apart = (g - w).abs();
+        let apart = if apart.is_finite() { apart } else { f64::INFINITY };
+        self.max_difference = self.max_difference.max(apart);
+        if apart > atol + rtol * w.abs() || apart.is_infinite() {
+            self.outside += 1;
+        }
+    }
+
+    /// `exact`, or how many differ and by how much.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        if self.different == 0 && self.outside == 0 {
+            return "exact".into();
+        }
+        let what = if self.passed() { "within tolerance" } else { "DIFFERS" };
+        format!(
+            "{what}: {} of {} elements, max difference {}",
+            if self.passed() { self.different } else { self.outside },
+            self.elements,
+            self.max_difference
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinycc_core::Shape;
+
+    fn compare(g: TensorData, w: TensorData) -> Comparison {
+        let shape = Shape(vec![g.len()]);
+        let mut c = Comparison {
+            name: "y".into(),
+            layer: String::new(),
+            output: String::new(),
+            elements: 0,
+            different: 0,
+            outside: 0,
+            max_difference: 0.0,
+        };
+        let tensor = |data| Tensor { shape: shape.clone(), data };
+        c.add(&tensor(g), &tensor(w), 1e-3, 1e-3);
+        c
+    }
+
+    #[test]
+    fn integers_are_exact_and_floats_have_a_tolerance() {
+        let c = compare(TensorData::I8(vec![1, 2, -128]), TensorData::I8(vec![1, 3, 127]));
+        assert_eq!((c.different, c.outside, c.max_difference), (2, 2, 255.0));
+        assert!(!c.passed());
+        let c = compare(TensorData::F32(vec![1.0, f32::NAN]), TensorData::F32(vec![1.0, f32::NAN]));
+        assert_eq!(c.verdict(), "exact");
+        let c = compare(TensorData::F32(vec![1.001]), TensorData::F32(vec![1.0]));
+        assert!(c.passed() && c.different == 1);
+        for bad in [f32::NAN, f32::INFINITY, 1.1] {
+            assert!(!compare(TensorData::F32(vec![bad]), TensorData::F32(vec![1.0])).passed());
+            assert!(!compare(TensorData::F32(vec![1.0]), TensorData::F32(vec![bad])).passed());
+        }
+    }
+}
