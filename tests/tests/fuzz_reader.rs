@@ -41,7 +41,9 @@ enum Outcome {
 /// The whole compiler, for both cores.
 fn compile(bytes: &[u8]) -> Result<(), Diagnostics> {
     let options = tflite::ReadOptions { file: "mutated.tflite".into(), ..Default::default() };
+    let summary = tflite::summary(bytes, "mutated.tflite");
     let mut graph = tflite::read(bytes, &options)?;
+    summary?;
     pass::run_all(&mut graph, pass::LEGALISE)?;
     for core in [Core::Generic, Core::CortexM4] {
         let legal = lower::legalise(graph.clone(), core)?;

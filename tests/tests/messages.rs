@@ -52,10 +52,10 @@ fn bad_models_are_refused_with_these_messages() {
             }
         }
     }
+    assert!(failures.is_empty(), "{failures}");
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("messages", all);
     });
-    assert!(failures.is_empty(), "{failures}");
 }
 
 /// Zoo models outside today's scope and what their message must say.

@@ -6,6 +6,7 @@ use crate::EmitOptions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use tinycc_core::TensorData;
+use tinycc_core::kir::prune::Uses;
 use tinycc_core::kir::{Access, Intrinsic, Kernel, Module, Stmt, Ty};
 
 /// Text that is safe inside a C comment and on one line.
@@ -220,6 +221,10 @@ fn function(
     let params = if params.is_empty() { "void".into() } else { params.join(", ") };
     let _ = writeln!(out, "TCC_LAYER void {}({params})\n{{", kernel.name);
     let mut printer = Printer::new(kernel, used, constant);
+    let uses = Uses::of(&kernel.body);
+    for (_, b) in kernel.params().filter(|(i, _)| !uses.buffers.contains(&(*i as u32))) {
+        let _ = writeln!(printer.out, "    (void){};", identifier(&b.name));
+    }
     printer.block(1, &kernel.body);
     out.push_str(&printer.out);
     out.push_str("}\n");

@@ -230,10 +230,11 @@ impl KernelBuilder {
         self.push(Stmt::Comment(text.into()));
     }
 
-    /// The finished kernel. Parameters keep their declaration order.
+    /// The finished kernel, without unread variables. Parameters keep their declaration order.
     #[must_use]
     pub fn finish(mut self, name: &str, doc: Vec<String>) -> Kernel {
-        let body = self.stack.pop().unwrap_or_default();
+        let mut body = self.stack.pop().unwrap_or_default();
+        super::prune::prune(&mut body);
         Kernel { name: name.to_string(), doc, buffers: self.buffers, vars: self.vars, body }
     }
 }

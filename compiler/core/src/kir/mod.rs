@@ -13,6 +13,7 @@
 mod builder;
 mod expr;
 pub mod interp;
+pub mod prune;
 pub mod text;
 mod tile;
 

@@ -129,14 +129,15 @@ impl OpError {
         let list = |v: &[ValueInfo<'_>]| {
             v.iter().map(|i| i.ty.dtype.name()).collect::<Vec<_>>().join(", ")
         };
+        let (scheme, help) = scheme(signature);
         Self {
             code: Code::UnsupportedType,
             message: format!(
-                "element types ({}) -> ({}) are not supported",
+                "element types ({}) -> ({}) are not supported{scheme}",
                 list(&signature.operands),
                 list(&signature.results)
             ),
-            help: String::new(),
+            help: help.into(),
         }
     }
 
@@ -151,5 +152,22 @@ impl OpError {
     #[must_use]
     pub fn into_diagnostic(self, origin: Origin) -> Diagnostic {
         Diagnostic { code: self.code, origin, message: self.message, help: self.help }
+    }
+}
+
+/// Names the quantization scheme behind an unsupported combination of types, and the way out.
+fn scheme(signature: &Signature<'_>) -> (&'static str, &'static str) {
+    let types: Vec<DType> = signature.operands.iter().map(|o| o.ty.dtype).collect();
+    match types.as_slice() {
+        [DType::F32, DType::I8, ..] => (
+            " yet: this is a dynamic-range model (float32 activations, int8 weights)",
+            "convert it with full int8 quantization (representative dataset), or without any",
+        ),
+        [DType::I16, DType::I8, ..] => (
+            " yet: this is an int16x8 model (int16 activations, int8 weights)",
+            "convert it with int8 activations",
+        ),
+        [DType::I8, DType::I8, DType::I8] => ("", "the bias of an int8 layer should be int32"),
+        _other => ("", "layers compute in int8 or float32"),
     }
 }

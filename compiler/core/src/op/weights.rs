@@ -44,7 +44,7 @@ pub fn check_types(s: &Signature<'_>, channels: usize, axis: usize) -> Result<()
         && b.shape().elements() != channels
     {
         return Err(OpError::invalid(format!(
-            "bias {} has not one element per output channel ({channels})",
+            "the bias has shape {}, but there are {channels} output channels",
             b.shape()
         )));
     }

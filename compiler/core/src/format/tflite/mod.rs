@@ -8,6 +8,7 @@ mod generated;
 pub mod ops;
 mod read;
 mod summary;
+mod tensor;
 
 pub use read::{ReadOptions, read};
 pub use summary::{FileOperator, FileTensor, Summary, recognise, summary};

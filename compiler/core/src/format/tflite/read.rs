@@ -4,8 +4,8 @@
 use super::generated as fb;
 use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
+use super::tensor::{self, Role};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::graph::verify::check_quant;
 use crate::graph::{
     DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value, ValueId,
 };
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
         if model.version() != 3 {
             let message = format!("schema version {} is not supported, only 3", model.version());
-            return Err(malformed(&message).into());
+            return Err(malformed(&message).help("convert the model with a current tool").into());
         }
         let subgraphs = model.subgraphs();
         let subgraph = subgraphs
@@ -135,6 +135,7 @@ impl<'a> Reader<'a> {
 
     fn read_tensors(&mut self) {
         let mut overrides = self.options.input_shapes.clone();
+        let mut open = Vec::new();
         let inputs: Vec<i32> = self.subgraph.inputs().into_iter().flatten().collect();
         for (index, tensor) in self.subgraph.tensors().into_iter().flatten().enumerate() {
             let name = match tensor.name() {
@@ -143,10 +144,20 @@ impl<'a> Reader<'a> {
             };
             let is_input = inputs.contains(&(index as i32));
             let shape = overrides.remove(&name).filter(|_| is_input);
-            match self.tensor_entry(&tensor, &name, shape) {
+            let role = match (is_input, self.options.input_shapes.is_empty()) {
+                (true, _) => Role::Input,
+                (false, true) => Role::Inner,
+                (false, false) => Role::Outdated,
+            };
+            match self.tensor_entry(&tensor, &name, role, shape) {
                 Ok(entry) => self.tensors.push(entry),
                 Err(problem) => {
-                    self.problems.push(problem);
+                    // Open inputs make everything after them open: naming the inputs is enough.
+                    if problem.code != Code::DynamicShape || is_input {
+                        self.problems.push(problem);
+                    } else {
+                        open.push(problem);
+                    }
                     // Keeps the numbering, so that later messages name the right tensors.
                     let ty = TensorType::new(DType::I8, Shape(vec![0]));
                     let entry = TensorEntry {
@@ -160,6 +171,9 @@ impl<'a> Reader<'a> {
                     self.tensors.push(entry);
                 }
             }
+        }
+        if !self.problems.0.iter().any(|p| p.code == Code::DynamicShape) {
+            self.problems.0.extend(open);
         }
         for name in overrides.into_keys() {
             let known: Vec<&str> = inputs
@@ -176,74 +190,35 @@ impl<'a> Reader<'a> {
 
     fn tensor_entry(
         &self,
-        tensor: &fb::Tensor<'_>,
+        file_tensor: &fb::Tensor<'_>,
         name: &str,
+        role: Role,
         shape: Option<Vec<usize>>,
     ) -> Result<TensorEntry, Diagnostic> {
         let origin = self.tensor_origin(name);
         let error = |code, message: String| Diagnostic::new(code, origin.clone(), message);
-        let dtype = dtype(tensor.type_())
+        let dtype = tensor::dtype(file_tensor.type_())
             .map_err(|(m, help)| error(Code::UnsupportedType, m).help(help))?;
-        if tensor.sparsity().is_some() {
+        if file_tensor.sparsity().is_some() {
             return Err(error(Code::UnsupportedType, "sparse tensors are not supported".into())
                 .help("convert the model without sparsity"));
         }
-        if tensor.is_variable() {
+        if file_tensor.is_variable() {
             let message = "variable tensors (state between calls) are not supported yet";
             return Err(error(Code::UnsupportedOperator, message.into()));
         }
         let shape = match shape {
-            Some(dims) => dims,
-            None => self.static_shape(tensor, name, &error)?,
+            Some(dims) => tensor::checked(dims, &origin)?,
+            None => tensor::static_shape(file_tensor, role, &origin)?,
         };
-        let shape = Shape::checked(shape).ok_or_else(|| {
-            error(Code::MalformedModel, "the shape has more than 2^31 - 1 elements".into())
-        })?;
         let ty = TensorType::new(dtype, shape);
-        let quant =
-            quantization(tensor, &ty.shape, dtype).map_err(|m| error(Code::InvalidOperator, m))?;
+        let quant = tensor::quantization(file_tensor, &ty.shape, dtype)
+            .map_err(|m| error(Code::InvalidOperator, m).help("quantize the model again"))?;
         let constant = self
-            .constant_data(tensor, &ty)
+            .constant_data(file_tensor, &ty)
             .map_err(|m| error(Code::MalformedModel, m))?
             .map(Arc::new);
         Ok(TensorEntry { name: name.to_string(), ty, quant, value: None, constant, refused: false })
-    }
-
-    /// The shape; a dynamic batch has extent 1 in `shape`, other dynamic extents are refused.
-    fn static_shape(
-        &self,
-        tensor: &fb::Tensor<'_>,
-        name: &str,
-        error: &dyn Fn(Code, String) -> Diagnostic,
-    ) -> Result<Vec<usize>, Diagnostic> {
-        let dims: Vec<i32> = tensor.shape().into_iter().flatten().collect();
-        let signature: Vec<i32> = tensor.shape_signature().into_iter().flatten().collect();
-        let mut shape = Vec::with_capacity(dims.len());
-        for (i, &d) in dims.iter().enumerate() {
-            // A signature of -1 beyond the batch means that the extent 1 in `shape` is no extent.
-            let open = d < 0 || (i > 0 && d == 1 && signature.get(i).copied() == Some(-1));
-            match usize::try_from(d) {
-                Ok(extent) if !open => shape.push(extent),
-                _dynamic if d == -1 && i == 0 => shape.push(1),
-                _dynamic if d >= -1 && open => {
-                    let text = dims_text(&dims, &signature);
-                    return Err(error(
-                        Code::DynamicShape,
-                        format!("dimension {i} of shape [{text}] is not known at compile time"),
-                    )
-                    .help(format!(
-                        "export the model with a fixed input shape, or give it with \
-                         --input-shape {name}={}",
-                        text.replace(", ", "x").replace('?', "N")
-                    )));
-                }
-                _negative => {
-                    let message = format!("dimension {i} of shape {dims:?} is negative");
-                    return Err(error(Code::MalformedModel, message));
-                }
-            }
-        }
-        Ok(shape)
     }
 
     /// Data of a constant tensor; `None` for one that is computed or an input.
@@ -291,13 +266,22 @@ impl<'a> Reader<'a> {
         for index in self.subgraph.inputs().into_iter().flatten() {
             let Some(entry) = usize::try_from(index).ok().and_then(|i| self.tensors.get_mut(i))
             else {
-                let message = format!("input tensor {index} does not exist");
+                let message = format!("input: {}", self.missing(index));
                 self.problem(Code::MalformedModel, self.file.clone(), message);
                 continue;
             };
             if entry.value.is_some() {
                 let (name, message) = (entry.name.clone(), "the tensor is listed as input twice");
                 self.problem(Code::MalformedModel, self.tensor_origin(&name), message);
+                continue;
+            }
+            if entry.ty.shape.elements() == 0 {
+                let message = format!("the input has no elements: its shape is {}", entry.ty.shape);
+                let origin = Origin { tensor: entry.name.clone(), ..self.file.clone() };
+                self.problems.push(
+                    Diagnostic::new(Code::InvalidOperator, origin, message)
+                        .help("give it a shape with --input-shape, or export the model with one"),
+                );
                 continue;
             }
             entry.constant = None;
@@ -312,12 +296,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn missing(&self, index: i32) -> String {
+        format!("tensor {index} does not exist, the model has {}", self.tensors.len())
+    }
+
     /// The value of tensor `index`, creating the constant at its first use.
     fn value_of(&mut self, index: i32) -> Result<ValueId, String> {
-        let entry = usize::try_from(index)
-            .ok()
-            .and_then(|i| self.tensors.get_mut(i))
-            .ok_or_else(|| format!("tensor {index} does not exist"))?;
+        let missing = self.missing(index);
+        let entry =
+            usize::try_from(index).ok().and_then(|i| self.tensors.get_mut(i)).ok_or(missing)?;
         if let Some(value) = entry.value {
             return Ok(value);
         }
@@ -388,7 +375,7 @@ impl<'a> Reader<'a> {
         for tensor in op.outputs().into_iter().flatten() {
             match usize::try_from(tensor).ok().and_then(|i| self.tensors.get(i)) {
                 None => {
-                    let message = format!("result tensor {tensor} does not exist");
+                    let message = format!("result: {}", self.missing(tensor));
                     return self.problem(Code::MalformedModel, origin, message);
                 }
                 Some(entry) if entry.value.is_some() || entry.has_data() => {
@@ -476,6 +463,9 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        if outputs.is_empty() && self.problems.0.is_empty() {
+            self.problem(Code::MalformedModel, self.file.clone(), "the model has no outputs");
+        }
         self.graph.set_outputs(outputs);
     }
 }
@@ -490,71 +480,4 @@ fn unknown_help(name: &str) -> String {
             .into();
     }
     "`tinycc ops` lists the supported operators".into()
-}
-
-fn dims_text(dims: &[i32], signature: &[i32]) -> String {
-    let text = |(i, &d): (usize, &i32)| {
-        if d == -1 || (i > 0 && signature.get(i) == Some(&-1)) { "?".into() } else { d.to_string() }
-    };
-    dims.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
-}
-
-fn dtype(code: fb::TensorType) -> Result<DType, (String, String)> {
-    match code {
-        fb::TensorType::INT8 => Ok(DType::I8),
-        fb::TensorType::INT16 => Ok(DType::I16),
-        fb::TensorType::INT32 => Ok(DType::I32),
-        fb::TensorType::INT64 => Ok(DType::I64),
-        fb::TensorType::FLOAT32 => Ok(DType::F32),
-        fb::TensorType::BOOL => Ok(DType::Bool),
-        other => {
-            let name = other.variant_name().map_or_else(|| other.0.to_string(), str::to_lowercase);
-            let help = match name.as_str() {
-                "uint8" => "quantize the model to int8 (the TFLite converter's default since 2.3)",
-                "float16" => "convert the model without float16 weights, as float32 or int8",
-                _other => "supported element types are int8 and float32",
-            };
-            Err((format!("element type {name} is not supported yet"), help.into()))
-        }
-    }
-}
-
-/// Quantization parameters, checked; `None` where the file has none.
-fn quantization(
-    tensor: &fb::Tensor<'_>,
-    shape: &Shape,
-    dtype: DType,
-) -> Result<Option<QuantParams>, String> {
-    let Some(q) = tensor.quantization() else { return Ok(None) };
-    let scales: Vec<f32> = q.scale().into_iter().flatten().collect();
-    if scales.is_empty() {
-        return Ok(None);
-    }
-    let mut zero_points = Vec::new();
-    for z in q.zero_point().into_iter().flatten() {
-        zero_points.push(i32::try_from(z).map_err(|_| format!("zero point {z} is out of range"))?);
-    }
-    if dtype == DType::I8
-        && let Some(z) = zero_points.iter().find(|z| !(-128..=127).contains(*z))
-    {
-        return Err(format!("zero point {z} does not fit int8"));
-    }
-    if zero_points.is_empty() {
-        zero_points = vec![0; scales.len()];
-    }
-    let axis = match scales.len() {
-        1 => None,
-        _many => {
-            let axis = q.quantized_dimension();
-            Some(usize::try_from(axis).map_err(|_| format!("quantized dimension {axis}"))?)
-        }
-    };
-    let quant = QuantParams { scales, zero_points, axis };
-    match check_quant(&quant, shape) {
-        Ok(()) => Ok(Some(quant)),
-        // Only int8 values are computed with. Old converters left wrong dimensions on int32
-        // biases, whose parameters follow from input and weights anyway.
-        Err(_) if dtype != DType::I8 => Ok(None),
-        Err(message) => Err(message),
-    }
 }

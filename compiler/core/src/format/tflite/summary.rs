@@ -109,7 +109,13 @@ pub fn recognise(bytes: &[u8]) -> bool {
 /// Not a TFLite file, or a damaged one.
 pub(super) fn open<'a>(bytes: &'a [u8], file: &Origin) -> Result<fb::Model<'a>, Diagnostics> {
     if !recognise(bytes) {
-        let message = "not a TensorFlow Lite model: the identifier \"TFL3\" is missing at byte 4";
+        let message = match bytes.len() {
+            0 => "the file is empty".to_string(),
+            n @ 1..8 => format!("not a TensorFlow Lite model: it has only {n} bytes"),
+            _enough => {
+                "not a TensorFlow Lite model: the identifier \"TFL3\" is missing at byte 4".into()
+            }
+        };
         return Err(Diagnostic::new(Code::NotAModel, file.clone(), message)
             .help("give a .tflite file made by the TensorFlow Lite converter")
             .into());
@@ -122,12 +128,21 @@ pub(super) fn open<'a>(bytes: &'a [u8], file: &Origin) -> Result<fb::Model<'a>, 
         ignore_missing_null_terminator: true,
     };
     flatbuffers::root_with_opts::<fb::Model<'_>>(&limits, bytes).map_err(|e| {
-        let reason = e.to_string();
-        let reason = reason.lines().next().unwrap_or_default();
+        let reason = damage(&e, bytes.len());
         Diagnostic::new(Code::MalformedModel, file.clone(), format!("damaged file: {reason}"))
             .help("the file may be truncated; export or download it again")
             .into()
     })
+}
+
+/// What the verifier found, in the words of someone who has only the file.
+fn damage(error: &flatbuffers::InvalidFlatbuffer, size: usize) -> String {
+    if let flatbuffers::InvalidFlatbuffer::RangeOutOfBounds { range, .. } = error {
+        let (from, to) = (range.start, range.end);
+        return format!("it refers to bytes {from} to {to}, but has only {size}");
+    }
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_string()
 }
 
 /// TFLite name of an operator, or why there is none.

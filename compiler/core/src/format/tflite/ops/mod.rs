@@ -217,12 +217,15 @@ pub fn padding(code: fb::Padding) -> Result<Padding, OpError> {
     }
 }
 
-/// A non-negative option (stride, dilation) as an extent.
+/// A positive option (stride, dilation, window) as an extent.
 ///
 /// # Errors
-/// Negative.
+/// Zero or negative.
 pub fn extent(value: i32, what: &str) -> Result<usize, OpError> {
-    usize::try_from(value).map_err(|_| OpError::invalid(format!("{what} {value} is negative")))
+    usize::try_from(value)
+        .ok()
+        .filter(|&v| v > 0)
+        .ok_or_else(|| OpError::invalid(format!("{what} {value} should be at least 1")))
 }
 
 /// Constant integers of a file (sizes, repeats, shapes) as extents.

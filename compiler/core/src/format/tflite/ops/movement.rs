@@ -8,8 +8,8 @@ use crate::op::{BroadcastTo, Mirror, MirrorPad, OpError, Pad, Reshape, Tile, Tra
 pub(super) fn reshape(c: &OpContext<'_>) -> Result<Reading, OpError> {
     let x = c.operand(0)?;
     let wanted = match c.operands.get(1).and_then(Option::as_ref) {
-        Some(shape) if shape.constant.is_some() => Some(c.constant_ints(1)?),
-        _not_constant => {
+        Some(_) => Some(c.constant_ints(1)?),
+        None => {
             c.op.builtin_options_as_reshape_options()
                 .and_then(|o| o.new_shape())
                 .map(|v| v.iter().map(i64::from).collect())
