@@ -7,8 +7,11 @@
     reason = "test support: a broken fixture should stop the test"
 )]
 
+pub mod batch;
 pub mod build;
 pub mod cases;
 pub mod compare;
 pub mod headline;
+pub mod mutate;
+pub mod spots;
 pub mod zoo;

@@ -65,31 +65,32 @@ impl Reduction {
     }
 
     /// `y` = position along the reduced dimension (there is one) of the first element for which
-    /// `better(element, best so far)` never holds again.
+    /// `better(element, best so far)` never holds again. Without `x` the position is 0, which is
+    /// right when there is only one.
     pub fn build_position(
         &self,
         k: &mut KernelBuilder,
-        (x, y): (Buf, Buf),
+        (x, y): (Option<Buf>, Buf),
         better: &dyn Fn(Expr, Expr) -> Expr,
     ) {
-        // A dimension of extent 1 was dropped: the position is 0.
-        let along =
-            self.reduced.first().copied().unwrap_or(Dim { extent: 1, source: 0, target: 0 });
         nest(k, &self.kept, &mut |k, at| {
+            let to = offset(0, &self.kept, at, |d| d.target);
+            let Some((along, x)) = self.reduced.first().zip(x) else {
+                k.store(y, to, int(0));
+                return;
+            };
             let base = k.let_("x0", offset(0, &self.kept, at, |d| d.source));
             let best = k.var("best", k.load_wide(x, base.clone()));
             let position = k.var("position", int(0));
-            if along.extent > 1 {
-                k.for_("p", along.extent, |k, p| {
-                    let from = base.clone() + p.clone() * int(along.source);
-                    let value = k.let_("v", k.load_wide(x, from));
-                    k.if_(better(value.clone(), best.into()), |k| {
-                        k.assign(best, value);
-                        k.assign(position, p);
-                    });
+            k.for_("p", along.extent, |k, p| {
+                let from = base.clone() + p.clone() * int(along.source);
+                let value = k.let_("v", k.load_wide(x, from));
+                k.if_(better(value.clone(), best.into()), |k| {
+                    k.assign(best, value);
+                    k.assign(position, p);
                 });
-            }
-            k.store(y, offset(0, &self.kept, at, |d| d.target), position.into());
+            });
+            k.store(y, to, position.into());
         });
     }
 

@@ -101,7 +101,7 @@ impl Activation {
     #[must_use]
     pub fn range_i8(self, scale: f32, zero_point: i32) -> (i32, i32) {
         let quantize = |x: f32| {
-            let q = (x / scale).round() as i64 + i64::from(zero_point);
+            let q = ((x / scale).round() as i64).saturating_add(i64::from(zero_point));
             q.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
         };
         let (lo, hi) = match self {

@@ -82,8 +82,10 @@ impl ArgAttributes {
         better: &dyn Fn(Expr, Expr) -> Expr,
     ) -> Result<(), OpError> {
         let plan = self.plan(s)?;
-        let buffers = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
-        plan.build_position(k, buffers, better);
+        // A parameter that is never read would be a warning in C.
+        let x = if plan.count > 1 { Some(k.operand(s, 0, "x")?) } else { None };
+        let y = k.result(s, 0, "y")?;
+        plan.build_position(k, (x, y), better);
         Ok(())
     }
 }

@@ -14,10 +14,10 @@ mod reduce;
 mod resize;
 mod rows;
 mod signature;
-mod unary;
-mod weights;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unary;
+mod weights;
 
 use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;

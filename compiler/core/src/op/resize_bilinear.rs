@@ -139,7 +139,7 @@ impl Operator for ResizeBilinear {
                 let v = position(k, x.ty, &g.y, oy.clone(), "y");
                 let top = (n.clone() * idx(g.y.from) + v.lo) * idx(g.x.from);
                 let top = k.let_("top", top);
-                let bottom = top.clone() + v.next.select(idx(g.x.from), idx(0));
+                let bottom = top.clone() + v.next.clone().select(idx(g.x.from), idx(0));
                 let bottom = k.let_("bottom", bottom);
                 let out = k.let_("out", (n.clone() * idx(g.y.to) + oy) * idx(g.x.to));
                 k.for_("ox", g.x.to, |k, ox| {
@@ -147,8 +147,14 @@ impl Operator for ResizeBilinear {
                     let right = h.next.select(idx(g.channels), idx(0));
                     let right = k.let_("right", right);
                     let a = (top.clone() + h.lo.clone()) * idx(g.channels);
-                    let c = (bottom.clone() + h.lo) * idx(g.channels);
-                    let (a, c) = (k.let_("a", a), k.let_("c", c));
+                    let a = k.let_("a", a);
+                    let c = match v.next.literal() {
+                        Some(0) => a.clone(),
+                        _two_rows => {
+                            let c = (bottom.clone() + h.lo) * idx(g.channels);
+                            k.let_("c", c)
+                        }
+                    };
                     let at = [a.clone(), a + right.clone(), c.clone(), c + right];
                     let weights = weights(k, (v.weight.clone(), v.rest.clone()), (h.weight, h.rest));
                     let to = k.let_("to", (out.clone() + ox) * idx(g.channels));

@@ -131,7 +131,6 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     graph
 }
 
-<<<<<<< HEAD
 /// Runs the test on given data of a single operand.
 pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32)]) {
     let op = op.into();
@@ -140,7 +139,8 @@ pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32
     for core in [Core::Generic, Core::CortexM4] {
         check_graph(&op, graph.clone(), std::slice::from_ref(&input), core);
     }
-=======
+}
+
 /// Evaluates an int8 unary operator; `input` and `output` are scale and zero point.
 pub(crate) fn eval_i8<const N: usize>(
     op: &dyn Operator,
@@ -156,7 +156,6 @@ pub(crate) fn eval_i8<const N: usize>(
     let x = Tensor { shape: ty.shape.clone(), data: TensorData::I8(data.to_vec()) };
     let y = op.eval(&s, &[&x]).expect("evaluates");
     y[0].as_i8().expect("int8").try_into().expect("as many elements")
->>>>>>> wt-una
 }
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {
