@@ -1,6 +1,13 @@
 //! The headline models as firmware on an emulated Cortex-M4: bit-exact, stack within the estimate,
 //! executed instructions and sizes as recorded. Instructions are not cycles.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::fmt::Write;
 use std::process::Command;
 use tinycc_core::format::tflite;

@@ -1,6 +1,13 @@
 //! House rules over every Rust source of the workspace, in plain text matching: the compiler's own
 //! lints cover what they can, this covers the rest.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use tinycc_tests::build::file;
