@@ -157,7 +157,7 @@ fn functions_stay_short() {
         let mut pending: Option<(usize, String)> = None;
         for (number, line) in code_lines(&s.text).iter().enumerate() {
             let name = line.split_once("fn ").filter(|(before, _)| {
-                before.is_empty() || before.ends_with(|c: char| c == ' ' || c == '(')
+                before.is_empty() || before.ends_with([' ', '('])
             });
             if let Some((_, rest)) = name
                 && rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
