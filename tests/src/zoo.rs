@@ -3,7 +3,7 @@
 use crate::build::file;
 use ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tinycc_core::{DType, TensorData};
@@ -14,6 +14,7 @@ pub struct Port {
     /// numpy type name.
     pub dtype: String,
     /// Extents of one sample, batch included.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub shape: Vec<usize>,
     /// Golden file; axis 0 is the sample.
     #[serde(default)]
@@ -40,16 +41,16 @@ pub struct Record {
     #[serde(default)]
     pub quant: Option<String>,
     /// Operators with their counts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub ops: BTreeMap<String, usize>,
     /// Carries state between calls.
     #[serde(default)]
     pub stateful: bool,
     /// Inputs in model order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub inputs: Vec<Port>,
     /// Outputs in model order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub outputs: Vec<Port>,
     /// Golden samples.
     #[serde(default)]
@@ -57,6 +58,12 @@ pub struct Record {
     /// Multiply-accumulates.
     #[serde(default)]
     pub macs: Option<u64>,
+}
+
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The TFLite records of the zoo.

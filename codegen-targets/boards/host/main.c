@@ -6,7 +6,7 @@
 #include "model.h"
 
 static union {
-    uint8_t bytes[MODEL_ARENA_BYTES];
+    uint8_t bytes[TCC_MODEL_ARENA_BYTES];
     int64_t align;
 } arena;
 
@@ -15,7 +15,7 @@ static int read_inputs(void)
 {
     size_t seen = 0;
 
-    for (int i = 0; i < MODEL_INPUT_COUNT; i++) {
+    for (int i = 0; i < TCC_MODEL_INPUT_COUNT; i++) {
         const size_t n = fread(arena.bytes + model_inputs[i].offset, 1, model_inputs[i].bytes, stdin);
         seen += n;
         if (n != model_inputs[i].bytes) {
@@ -37,15 +37,15 @@ int main(void)
         if (got == 0) {
             break;
         }
-        MODEL_INVOKE(arena.bytes);
-        for (int i = 0; i < MODEL_OUTPUT_COUNT; i++) {
+        TCC_MODEL_INVOKE(arena.bytes);
+        for (int i = 0; i < TCC_MODEL_OUTPUT_COUNT; i++) {
             const struct io *o = &model_outputs[i];
             if (fwrite(arena.bytes + o->offset, 1, o->bytes, stdout) != o->bytes) {
                 fprintf(stderr, "cannot write the output\n");
                 return 1;
             }
         }
-        if (MODEL_INPUT_COUNT == 0) {
+        if (TCC_MODEL_INPUT_COUNT == 0) {
             break;
         }
     }

@@ -1,8 +1,8 @@
 /* Runs a compiled model on the board: reads input sets, writes the outputs, reports instructions, stack and arena.
  *
  * Everything about the model comes from model.h:
- *   MODEL_ARENA_BYTES, MODEL_ARENA_ALIGN   size and alignment of the arena
- *   MODEL_INVOKE(arena)                    one inference
+ *   TCC_MODEL_ARENA_BYTES, TCC_MODEL_ARENA_ALIGN   size and alignment of the arena
+ *   TCC_MODEL_INVOKE(arena)                    one inference
  *   model_inputs[], model_outputs[]        struct io { uint32_t offset, bytes; char dtype; }, in model order: place in the
  *                                          arena and element type ('b' int8, 'B' uint8, '?' bool, 'h' int16, 'i' int32,
  *                                          'q' int64, 'f' float32)
@@ -27,7 +27,7 @@ enum {
 
 extern uint32_t __stack_limit[];
 
-static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(MODEL_ARENA_ALIGN)));
+static uint8_t arena[TCC_MODEL_ARENA_BYTES] __attribute__((aligned(TCC_MODEL_ARENA_ALIGN)));
 
 __attribute__((noreturn)) static void fail(const char *message) {
     console_text("error: ");
@@ -76,7 +76,7 @@ __attribute__((naked, noinline)) static void return_at_once(void *unused) {
     __asm__ volatile("bx lr");
 }
 __attribute__((noinline, noclone)) static void call_nothing(void *argument) { return_at_once(argument); }
-__attribute__((noinline, noclone)) static void call_model(void *argument) { MODEL_INVOKE(argument); }
+__attribute__((noinline, noclone)) static void call_model(void *argument) { TCC_MODEL_INVOKE(argument); }
 
 /* Two instructions per iteration. */
 __attribute__((noinline, noclone)) static void spin(void *iterations) {
@@ -232,6 +232,6 @@ int main(void) {
         console_text("instructions unknown (QEMU needs -icount shift=10)\n");
     }
     print_line("stack", most.stack);
-    print_line("arena", MODEL_ARENA_BYTES);
+    print_line("arena", TCC_MODEL_ARENA_BYTES);
     return 0;
 }

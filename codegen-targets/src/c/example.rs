@@ -41,11 +41,11 @@ fn model_header(module: &Module, options: &EmitOptions) -> String {
     let (name, upper) = (&options.name, options.name.to_uppercase());
     let mut out = format!(
         "/* What the generic main.c needs to know about the model. */\n#include \"../{name}.h\"\n\n\
-         #define MODEL_ARENA_BYTES {upper}_ARENA_BYTES\n\
-         #define MODEL_ARENA_ALIGN {upper}_ARENA_ALIGN\n\
-         #define MODEL_INPUT_COUNT {upper}_INPUT_COUNT\n\
-         #define MODEL_OUTPUT_COUNT {upper}_OUTPUT_COUNT\n\
-         #define MODEL_INVOKE(arena) {name}_invoke(arena)\n\n\
+         #define TCC_MODEL_ARENA_BYTES {upper}_ARENA_BYTES\n\
+         #define TCC_MODEL_ARENA_ALIGN {upper}_ARENA_ALIGN\n\
+         #define TCC_MODEL_INPUT_COUNT {upper}_INPUT_COUNT\n\
+         #define TCC_MODEL_OUTPUT_COUNT {upper}_OUTPUT_COUNT\n\
+         #define TCC_MODEL_INVOKE(arena) {name}_invoke(arena)\n\n\
          /* dtype: b int8, ? bool, h int16, i int32, q int64, f float32 */\n\
          struct io {{\n    uint32_t offset, bytes;\n    char dtype;\n}};\n"
     );

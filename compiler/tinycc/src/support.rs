@@ -98,8 +98,9 @@ pub fn markdown(matrix: &Matrix) -> String {
          {}\n\
          `native`: a kernel of its own. A pass name: replaced by that pass (`tabulate`: a 256-byte\n\
          table). `no`: refused. `-`: no such case. \"Other types\" are conversions between types.\n\
-         Counted on the operator fixtures: \"3 of 5 cases\" means that two attribute or shape\n\
-         combinations are refused; `tinycc inspect` tells which and why for a model.\n",
+         Counted on the operator fixtures, which hold many attribute and shape combinations each:\n\
+         `native (3 of 5 cases)` means that two of them are refused. `tinycc inspect MODEL` tells\n\
+         what is refused in a model, and why.\n",
         table(matrix).to_markdown()
     )
 }

@@ -71,11 +71,10 @@ impl Fixed {
         if left > 0 {
             gate = saturate_16(i64::from(gate) * 2);
         }
-        gate = tinycc_rt::rounding_divide_by_pot(gate, (-self.gate.exponent).clamp(0, 31));
+        gate = rounding_divide_16(gate, -self.gate.exponent);
         gate = (gate + (1 << 15)) >> 1;
         let product = gate * before_shift / (1 << 15);
-        let shift = (-self.output.exponent).clamp(0, 31);
-        let y = tinycc_rt::rounding_divide_by_pot(product, shift) + self.zero_points[1];
+        let y = rounding_divide_16(product, -self.output.exponent) + self.zero_points[1];
         y.clamp(-128, 127) as i8
     }
 }
@@ -96,6 +95,16 @@ fn rounding_high_mul_16(a: i32, b: i32) -> i32 {
     saturate_16((product + nudge) / (1 << 15))
 }
 
+/// x / 2^shift of a 16-bit number to nearest, ties away from zero; nothing for `shift <= 0`.
+/// From shift 16 on TensorFlow Lite Micro's 16-bit mask wraps, and the sign of `x` remains.
+fn rounding_divide_16(x: i32, shift: i32) -> i32 {
+    match shift {
+        16.. if x < 0 => -1,
+        16.. => 1,
+        _inside => tinycc_rt::rounding_divide_by_pot(x, shift.max(0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +115,11 @@ mod tests {
         check(HardSwish, &[Spec::f32(&[2, 31])], &[]);
         check(HardSwish, &[Spec::i8(&[3, 50], 0.05, -7)], &[(0.04, 3)]);
         check(HardSwish, &[Spec::i8(&[3, 50], 20.0, -7)], &[(20.0, 3)]);
+    }
+
+    #[test]
+    fn far_coarser_results_keep_a_sign() {
+        assert_eq!(eval_i8(&HardSwish, (0.001, 0), (5.0, 5), &[-128, 0, 127]), [4, 6, 6]);
     }
 
     #[test]

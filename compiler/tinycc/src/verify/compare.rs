@@ -68,13 +68,15 @@ impl Comparison {
         if self.different == 0 && self.outside == 0 {
             return "exact".into();
         }
-        let what = if self.passed() { "within tolerance" } else { "DIFFERS" };
-        format!(
-            "{what}: {} of {} elements, max difference {}",
-            if self.passed() { self.different } else { self.outside },
-            self.elements,
-            self.max_difference
-        )
+        let (what, count) = if self.passed() {
+            ("within tolerance", self.different)
+        } else {
+            ("DIFFERS", self.outside)
+        };
+        let most = self.max_difference;
+        // Integers differ by whole numbers.
+        let most = if most.fract() == 0.0 { most.to_string() } else { format!("{most:.2e}") };
+        format!("{what}: {count} of {} elements, max difference {most}", self.elements)
     }
 }
 
