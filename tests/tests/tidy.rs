@@ -156,9 +156,9 @@ fn functions_stay_short() {
         let mut open: Vec<(usize, i64, String)> = Vec::new();
         let mut pending: Option<(usize, String)> = None;
         for (number, line) in code_lines(&s.text).iter().enumerate() {
-            let name = line.split_once("fn ").filter(|(before, _)| {
-                before.is_empty() || before.ends_with([' ', '('])
-            });
+            let name = line
+                .split_once("fn ")
+                .filter(|(before, _)| before.is_empty() || before.ends_with([' ', '(']));
             if let Some((_, rest)) = name
                 && rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             {

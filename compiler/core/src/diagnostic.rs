@@ -1,6 +1,7 @@
 //! Errors as values: what went wrong, where in the model, and what to do. Rendering is plain
 //! `Display`; printing and exit codes belong to the shells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Stable identity of a kind of problem; documented in `docs/errors.md`.
@@ -141,6 +142,26 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
+    /// Joins problems that differ in their place only, so that a model with a hundred tensors of
+    /// one unsupported type gets one message. The first places are listed, the rest counted.
+    #[must_use]
+    pub fn merged(self) -> Self {
+        let mut groups: Vec<(Diagnostic, Vec<Origin>)> = Vec::new();
+        let mut known: BTreeMap<(Code, String, String, String), usize> = BTreeMap::new();
+        for d in self.0 {
+            let operator = d.origin.operator.clone();
+            let key = (d.code, operator, d.message.clone(), d.help.clone());
+            match known.get(&key) {
+                Some(&group) => groups[group].1.push(d.origin),
+                None => {
+                    known.insert(key, groups.len());
+                    groups.push((d.clone(), vec![d.origin]));
+                }
+            }
+        }
+        Self(groups.into_iter().map(|(d, origins)| join(d, &origins)).collect())
+    }
+
     /// `Err(self)` when anything was collected, else `Ok(value)`.
     ///
     /// # Errors
@@ -148,6 +169,38 @@ impl Diagnostics {
     pub fn into_result<T>(self, value: T) -> Result<T, Diagnostics> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
+}
+
+/// Places a joined message lists.
+const LISTED: usize = 4;
+
+/// Converters join the names of fused operators; the beginning is enough in a list.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_string(),
+    }
+}
+
+fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
+    if origins.len() == 1 {
+        return d;
+    }
+    let place = |o: &Origin| match o.index {
+        Some(index) if o.tensor.is_empty() => index.to_string(),
+        Some(index) => format!("{index} \"{}\"", shortened(&o.tensor)),
+        None => format!("\"{}\"", shortened(&o.tensor)),
+    };
+    let listed: Vec<String> = origins.iter().take(LISTED).map(place).collect();
+    let rest = match origins.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let kind = if d.origin.index.is_some() { "nodes" } else { "tensors" };
+    let list = format!(" ({} {kind}: {}{rest})", origins.len(), listed.join(", "));
+    d.message.push_str(&list);
+    (d.origin.index, d.origin.tensor) = (None, String::new());
+    d
 }
 
 impl From<Diagnostic> for Diagnostics {
@@ -169,3 +222,22 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_problems_become_one_that_lists_its_places() {
+        let tensor = |name: &str| Origin { tensor: name.into(), ..Origin::default() };
+        let d = |name: &str, m: &str| Diagnostic::new(Code::UnsupportedType, tensor(name), m);
+        let all = ["a", "b", "c", "d", "e"].map(|name| d(name, "no uint8"));
+        let mut problems = Diagnostics(all.to_vec());
+        problems.push(d("f", "no float16"));
+        assert_eq!(
+            problems.merged().to_string(),
+            "error[TCC0203]: no uint8 (5 tensors: \"a\", \"b\", \"c\", \"d\" and 1 more)\n\
+             error[TCC0203]: tensor \"f\": no float16"
+        );
+    }
+}

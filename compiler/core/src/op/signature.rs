@@ -167,6 +167,7 @@ fn scheme(signature: &Signature<'_>) -> (&'static str, &'static str) {
             " yet: this is an int16x8 model (int16 activations, int8 weights)",
             "convert it with int8 activations",
         ),
+        [DType::I16, ..] => (" yet: this is an int16 model", "convert it with int8 activations"),
         [DType::I8, DType::I8, DType::I8] => ("", "the bias of an int8 layer should be int32"),
         _other => ("", "layers compute in int8 or float32"),
     }

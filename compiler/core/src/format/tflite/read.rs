@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take_problems(&mut self) -> Result<(), Diagnostics> {
-        std::mem::take(&mut self.problems).into_result(())
+        std::mem::take(&mut self.problems).merged().into_result(())
     }
 
     fn problem(&mut self, code: Code, origin: Origin, message: impl Into<String>) {

@@ -65,7 +65,7 @@ pub(super) fn checked(dims: Vec<usize>, origin: &Origin) -> Result<Shape, Box<Di
     Shape::checked(dims).ok_or_else(|| {
         let message = format!("shape {text} has more than 2^31 - 1 elements");
         Diagnostic::new(Code::MalformedModel, origin.clone(), message)
-            .help("indices are 32 bits wide on the target; no smaller model can use this tensor")
+            .help("emitted code counts elements in 32 bits: give the model smaller inputs")
             .into()
     })
 }
