@@ -66,3 +66,40 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
     graph.remove_dead();
     Ok(changes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Origin;
+    use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+    use crate::kernels::window::Padding;
+    use crate::numeric::Activation;
+    use crate::op::MaxPool2d;
+    use crate::op::PoolAttributes;
+
+    /// Nodes left after folding a maximum over windows of `window` on a constant image.
+    fn folded(extent: usize, window: usize) -> usize {
+        let ty = TensorType::new(DType::F32, Shape(vec![1, extent, extent, 1]));
+        let value = Value { name: "t".into(), ty: ty.clone(), quant: None };
+        let data = TensorData::zeros(DType::F32, extent * extent);
+        let tensor = Arc::new(Tensor { shape: ty.shape, data });
+        let mut graph = Graph::new();
+        let image = graph.add(Constant { tensor }.into(), vec![value.clone()], Origin::default());
+        let pool = MaxPool2d(PoolAttributes {
+            window: (window, window),
+            stride: (1, 1),
+            padding: Padding::Same,
+            activation: Activation::None,
+        });
+        let pool = graph.add_with(pool.into(), &[image.result(0)], vec![value], Origin::default());
+        graph.set_outputs(vec![pool.result(0)]);
+        run(&mut graph).expect("folds");
+        graph.nodes().len()
+    }
+
+    #[test]
+    fn only_what_is_cheap_to_evaluate_is_folded() {
+        assert_eq!(folded(8, 3), 1);
+        assert_eq!(folded(256, 256), 2);
+    }
+}

@@ -154,9 +154,9 @@ impl<'a> Reader<'a> {
                 Err(problem) => {
                     // Open inputs make everything after them open: naming the inputs is enough.
                     if problem.code != Code::DynamicShape || is_input {
-                        self.problems.push(problem);
+                        self.problems.push(*problem);
                     } else {
-                        open.push(problem);
+                        open.push(*problem);
                     }
                     // Keeps the numbering, so that later messages name the right tensors.
                     let ty = TensorType::new(DType::I8, Shape(vec![0]));
@@ -194,18 +194,19 @@ impl<'a> Reader<'a> {
         name: &str,
         role: Role,
         shape: Option<Vec<usize>>,
-    ) -> Result<TensorEntry, Diagnostic> {
+    ) -> Result<TensorEntry, Box<Diagnostic>> {
         let origin = self.tensor_origin(name);
         let error = |code, message: String| Diagnostic::new(code, origin.clone(), message);
         let dtype = tensor::dtype(file_tensor.type_())
             .map_err(|(m, help)| error(Code::UnsupportedType, m).help(help))?;
         if file_tensor.sparsity().is_some() {
             return Err(error(Code::UnsupportedType, "sparse tensors are not supported".into())
-                .help("convert the model without sparsity"));
+                .help("convert the model without sparsity")
+                .into());
         }
         if file_tensor.is_variable() {
             let message = "variable tensors (state between calls) are not supported yet";
-            return Err(error(Code::UnsupportedOperator, message.into()));
+            return Err(error(Code::UnsupportedOperator, message.into()).into());
         }
         let shape = match shape {
             Some(dims) => tensor::checked(dims, &origin)?,

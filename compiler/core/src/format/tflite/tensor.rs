@@ -28,8 +28,8 @@ pub(super) fn static_shape(
     tensor: &fb::Tensor<'_>,
     role: Role,
     origin: &Origin,
-) -> Result<Shape, Diagnostic> {
-    let error = |code, message: String| Diagnostic::new(code, origin.clone(), message);
+) -> Result<Shape, Box<Diagnostic>> {
+    let error = |code, message: String| Box::new(Diagnostic::new(code, origin.clone(), message));
     let dims: Vec<i32> = tensor.shape().into_iter().flatten().collect();
     if dims.len() > MAX_RANK {
         let message = format!("{} dimensions, at most {MAX_RANK} are supported", dims.len());
@@ -44,7 +44,9 @@ pub(super) fn static_shape(
             Ok(extent) if !open => shape.push(extent),
             _dynamic if d == -1 && i == 0 => shape.push(1),
             _dynamic if d >= -1 && role == Role::Outdated => shape.push(1),
-            _dynamic if d >= -1 => return Err(open_shape(&dims, &signature, i, role, origin)),
+            _dynamic if d >= -1 => {
+                return Err(open_shape(&dims, &signature, i, role, origin).into());
+            }
             _negative => {
                 let message = format!("dimension {i} of shape {dims:?} is negative");
                 return Err(error(Code::MalformedModel, message));
@@ -58,12 +60,13 @@ pub(super) fn static_shape(
 ///
 /// # Errors
 /// Too many elements.
-pub(super) fn checked(dims: Vec<usize>, origin: &Origin) -> Result<Shape, Diagnostic> {
+pub(super) fn checked(dims: Vec<usize>, origin: &Origin) -> Result<Shape, Box<Diagnostic>> {
     let text = Shape(dims.clone()).to_string();
     Shape::checked(dims).ok_or_else(|| {
         let message = format!("shape {text} has more than 2^31 - 1 elements");
         Diagnostic::new(Code::MalformedModel, origin.clone(), message)
             .help("emitted code counts elements in 32 bits: give the model smaller inputs")
+            .into()
     })
 }
 
