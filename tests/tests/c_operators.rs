@@ -1,6 +1,13 @@
 //! The operator fixtures through emission, the host compilers and the sanitizers, against what
 //! TensorFlow Lite Micro computed. `TINYCC_FULL=1` runs every case; otherwise every tenth.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;

@@ -4,6 +4,13 @@
 //! `TINYCC_FUZZ=200000 cargo test --release -p tinycc-tests --test fuzz_reader` is the long run;
 //! `TINYCC_FUZZ_FROM=n` starts at mutation n, to repeat one.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use peak_alloc::PeakAlloc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

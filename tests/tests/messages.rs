@@ -1,6 +1,13 @@
 //! Models that must be refused: every fixture under `fixtures/bad` with its whole message as a
 //! snapshot, and the zoo's models of later scope. A message names the place and the reason.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;

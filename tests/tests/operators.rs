@@ -1,6 +1,13 @@
 //! Every operator fixture through the reader, the reference evaluator and the interpreted kernels,
 //! against what TensorFlow Lite Micro computed. The C compiler is not involved here.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use tinycc_core::format::tflite;
 use tinycc_core::kir::interp;
 use tinycc_core::lower::{self, Core};

@@ -1,6 +1,13 @@
 //! Everything emitted for a few tiny models, as reviewable snapshots, and that emission depends on
 //! nothing but the model.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::collections::BTreeMap;
 use tinycc_core::format::tflite;
 use tinycc_core::graph::text;

@@ -1,6 +1,13 @@
 //! The headline models against TensorFlow Lite Micro on 1,000 random inputs each, on the host, for
 //! both sets of kernels: no byte may differ.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::process::Command;
 use tinycc_core::lower::Core;
 use tinycc_tests::headline::MODELS;

@@ -2,6 +2,13 @@
 //! run clean under ASan and UBSan, and equal their goldens (int8 to the bit, float within the
 //! manifest's tolerance) for the generic and the Cortex-M4 kernels; everything else is refused.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;

@@ -270,9 +270,10 @@ impl Graph {
     pub fn signature(&self, id: NodeId) -> Signature<'_> {
         let info = |v: ValueId| {
             let value = self.value(v)?;
-            let constant = match &self.get(v.node)?.op {
-                Op::Constant(Constant { tensor }) => Some(tensor.as_ref()),
-                _other => None,
+            let constant = if let Op::Constant(Constant { tensor }) = &self.get(v.node)?.op {
+                Some(tensor.as_ref())
+            } else {
+                None
             };
             Some(ValueInfo {
                 name: &value.name,

@@ -232,8 +232,8 @@ impl Pointwise<'_> {
             (Finish::Shift { .. }, [m, r, round]) => {
                 let h = Expr::call(Intrinsic::Smmulr, vec![acc.into(), m.clone()]);
                 let h = k.let_("h", h);
-                let away = h.clone() + h.shr(int(31)) + round.clone();
-                let y = Expr::call(Intrinsic::Ssat8, vec![away.shr(r.clone())]);
+                let away = h.clone() + h.shifted_right(int(31)) + round.clone();
+                let y = Expr::call(Intrinsic::Ssat8, vec![away.shifted_right(r.clone())]);
                 return match self.range {
                     (-128, 127) => y,
                     (lo, hi) => y.clamp(lo, hi),
@@ -242,7 +242,7 @@ impl Pointwise<'_> {
             (Finish::Shift { .. }, _) => return int(0),
             (Finish::General(general), _) => general,
         };
-        general.apply(k, Expr::from(acc).shr(int(1)), c)
+        general.apply(k, Expr::from(acc).shifted_right(int(1)), c)
     }
 }
 

@@ -287,10 +287,12 @@ impl Expr {
     /// Conversion; none when the type is right already.
     #[must_use]
     pub fn cast(self, ty: Ty) -> Expr {
-        match self {
-            e if e.ty() == ty => e,
-            Expr::Int(v, _) if fits(v, ty) => Expr::Int(v, ty),
-            e => Expr::Cast(ty, Box::new(e)),
+        if self.ty() == ty {
+            return self;
+        }
+        match self.literal() {
+            Some(v) if fits(v, ty) => Expr::Int(v, ty),
+            _general => Expr::Cast(ty, Box::new(self)),
         }
     }
 
@@ -349,7 +351,7 @@ impl Expr {
 
     /// `self >> n`.
     #[must_use]
-    pub fn shr(self, n: Expr) -> Expr {
+    pub fn shifted_right(self, n: Expr) -> Expr {
         Expr::bin(BinOp::Shr, self, n)
     }
     /// `self < b`.

@@ -119,10 +119,9 @@ impl Frame<'_> {
                 // Short circuit as in C and Rust: the right side may index out of range.
                 if matches!(op, BinOp::LogicAnd | BinOp::LogicOr) {
                     let left = self.int(a)? != 0;
-                    return Ok(Val::Int(i64::from(match op {
-                        BinOp::LogicAnd => left && self.int(b)? != 0,
-                        _or => left || self.int(b)? != 0,
-                    })));
+                    let needs_right = left == (*op == BinOp::LogicAnd);
+                    let value = if needs_right { self.int(b)? != 0 } else { left };
+                    return Ok(Val::Int(i64::from(value)));
                 }
                 let (x, y) = (self.eval(a)?, self.eval(b)?);
                 binary(*op, a.ty(), x, y)?

@@ -109,8 +109,11 @@ impl Operator for DepthwiseConv2d {
     }
 }
 
+/// Input index and weight index of one tap.
+type Tap = (usize, usize);
+
 /// Calls `f` with the in-bounds taps (input index, weight index) and channel of every output.
-fn each_output(d: &Depthwise, f: &mut dyn FnMut(&[(usize, usize)], usize)) {
+fn each_output(d: &Depthwise, f: &mut dyn FnMut(&[Tap], usize)) {
     let (y, x) = (d.window.y, d.window.x);
     let channels = d.in_channels * d.multiplier;
     for p in 0..d.window.batch * y.output * x.output {

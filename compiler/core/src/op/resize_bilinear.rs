@@ -211,7 +211,7 @@ fn position(k: &mut KernelBuilder, ty: Ty, axis: &Axis, i: Expr, name: &str) -> 
     let exact = i * int(scale) + int(shift);
     let limited = exact.clamp(0, (last * FRACTION) as i32);
     let fixed = k.let_(&format!("{name}_at"), limited);
-    let lo = k.let_(&format!("{name}_lo"), fixed.clone().shr(int(10)));
+    let lo = k.let_(&format!("{name}_lo"), fixed.clone().shifted_right(int(10)));
     let weight = fixed - lo.clone() * int(FRACTION);
     let weight = k.let_(&format!("{name}_w"), weight);
     let next = weight.clone().gt(int(0));

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn lowering_equals_evaluation() {
         let x = Spec::i8(&[2, 3, 4, 5], 0.1, 0);
-        check(Transpose { permutation: vec![0, 3, 1, 2] }, &[x.clone()], &[(0.1, 0)]);
+        check(Transpose { permutation: vec![0, 3, 1, 2] }, std::slice::from_ref(&x), &[(0.1, 0)]);
         check(Transpose { permutation: vec![3, 2, 1, 0] }, &[x], &[(0.1, 0)]);
     }
 }

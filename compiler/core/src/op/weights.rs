@@ -228,6 +228,9 @@ impl<'a> Layer<'a> {
     }
 }
 
+/// Input, weights, bias.
+pub type FloatOperands<'a> = (&'a [f32], &'a [f32], Option<&'a [f32]>);
+
 /// Input, weights and bias as float slices.
 ///
 /// # Errors
@@ -235,7 +238,7 @@ impl<'a> Layer<'a> {
 pub fn float_operands<'a>(
     s: &Signature<'_>,
     inputs: &[&'a Tensor],
-) -> Result<(&'a [f32], &'a [f32], Option<&'a [f32]>), OpError> {
+) -> Result<FloatOperands<'a>, OpError> {
     let float = |i: usize| inputs.get(i).and_then(|t| t.as_f32());
     let (Some(x), Some(w)) = (float(0), float(1)) else { return Err(OpError::types(s)) };
     Ok((x, w, float(2)))

@@ -29,11 +29,11 @@ pub(super) fn static_shape(
     role: Role,
     origin: &Origin,
 ) -> Result<Shape, Box<Diagnostic>> {
-    let error = |code, message: String| Box::new(Diagnostic::new(code, origin.clone(), message));
+    let error = |code, message: String| Diagnostic::new(code, origin.clone(), message);
     let dims: Vec<i32> = tensor.shape().into_iter().flatten().collect();
     if dims.len() > MAX_RANK {
         let message = format!("{} dimensions, at most {MAX_RANK} are supported", dims.len());
-        return Err(error(Code::MalformedModel, message));
+        return Err(error(Code::MalformedModel, message).into());
     }
     let signature: Vec<i32> = tensor.shape_signature().into_iter().flatten().collect();
     let mut shape = Vec::with_capacity(dims.len());
@@ -49,7 +49,7 @@ pub(super) fn static_shape(
             }
             _negative => {
                 let message = format!("dimension {i} of shape {dims:?} is negative");
-                return Err(error(Code::MalformedModel, message));
+                return Err(error(Code::MalformedModel, message).into());
             }
         }
     }
