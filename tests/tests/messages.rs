@@ -9,8 +9,10 @@
 )]
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::format::tflite;
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, file};
 use tinycc_tests::cases::root;
@@ -117,4 +119,14 @@ fn zoo_models_of_later_scope_are_refused_by_name() {
     }
     assert!(seen >= 8, "only {seen} models of later scope found");
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn the_advice_to_give_an_input_shape_helps() {
+    let bytes = file(&root().join("fixtures/bad/dynamic_height_width.tflite"));
+    let input_shapes = BTreeMap::from([("in".to_string(), vec![1, 6, 7, 3])]);
+    let options = tflite::ReadOptions { file: "open.tflite".into(), input_shapes };
+    let graph = tflite::read(&bytes, &options).expect("reads with the input shape given");
+    let output = graph.value(graph.outputs()[0]).expect("output");
+    assert_eq!(output.ty.shape.0, [1, 6, 7, 3], "the output follows the input");
 }

@@ -18,8 +18,17 @@ use tinycc_tests::build::file;
 use tinycc_tests::cases::root;
 
 /// Snapshot name, model, processor.
-const MODELS: &[(&str, &str, Core)] =
-    &[("conv2d", "ops/CONV_2D/int8_same_s1.tflite", Core::Generic)];
+const MODELS: &[(&str, &str, Core)] = &[
+    ("add", "ops/ADD/int8_same_shape.tflite", Core::Generic),
+    ("conv2d", "ops/CONV_2D/int8_same.tflite", Core::Generic),
+    ("conv2d_f32", "ops/CONV_2D/f32_1x1.tflite", Core::Generic),
+    ("conv2d_tile", "ops/CONV_2D/int8_1x1_odd_channels.tflite", Core::CortexM4),
+    ("depthwise", "ops/DEPTHWISE_CONV_2D/int8_same_s2_even.tflite", Core::Generic),
+    ("logistic", "ops/LOGISTIC/int8_odd_shape.tflite", Core::Generic),
+    ("names", "ops/GRAPH/int8_names_not_identifiers.tflite", Core::Generic),
+    ("softmax", "ops/SOFTMAX/int8_scale_4.tflite", Core::Generic),
+    ("sine", "sine/sine_int8.tflite", Core::Generic),
+];
 
 /// File contents by extension, plus the graph before and after the passes.
 fn artifacts(model: &str, file_name: &str, name: &str, core: Core) -> BTreeMap<String, String> {
