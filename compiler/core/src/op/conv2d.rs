@@ -76,7 +76,10 @@ impl Conv2d {
             conv,
             weights,
             bias,
-            multipliers: weights::multipliers(s, conv.out_channels)?,
+            multipliers: weights::multipliers(s, conv.out_channels)?
+                .into_iter()
+                .map(|m| m.without_effect_below(reach))
+                .collect(),
             zero_point,
             range: self.activation.range_i8(scale, zero_point),
         };
