@@ -11,6 +11,8 @@ use crate::op::OpError;
 /// Output channels computed together: four accumulators and four weight streams fit the registers
 /// of the smallest cores.
 const TILE: usize = 4;
+/// Comment of the branch that stands for a tap outside the input.
+pub(super) const PADDING: &str = "Outside the input: padding is the zero point.";
 
 /// A convolution with everything known but the input.
 #[derive(Clone, Debug)]
@@ -186,6 +188,7 @@ impl Conv {
                     |k| self.run(k, b, acc, Some(at), &wat, group_in),
                     |k| {
                         if b.pad != 0 {
+                            k.comment(PADDING);
                             self.run(k, b, acc, None, &wat, group_in);
                         }
                     },

@@ -1,7 +1,7 @@
 //! The portable depthwise convolution: one filter per output channel, channels innermost. int8 and
 //! float32, any channel multiplier.
 
-use super::conv::{ConvBuffers, Finish};
+use super::conv::{ConvBuffers, Finish, PADDING};
 use super::window::{Pixel, Window, inside};
 use crate::kir::{Expr, KernelBuilder, Ty, Var, float, idx, int};
 
@@ -109,6 +109,7 @@ impl Depthwise {
                     |k| self.tap(k, b, acc, Some(at), c, tap.clone()),
                     |k| {
                         if b.pad != 0 {
+                            k.comment(PADDING);
                             self.tap(k, b, acc, None, c, tap.clone());
                         }
                     },

@@ -199,6 +199,9 @@ impl Pointwise<'_> {
             registers: 6,
             body,
         });
+        if matches!(finish, Finish::Shift { .. }) {
+            k.comment("Requantize: acc is doubled, m / 2^(31 + r) its scale; round holds half and the zero point.");
+        }
         for j in 0..stored {
             let channel = c.clone() + idx(j);
             let constants = self.channel_constants(k, finish, &channel);
