@@ -92,7 +92,7 @@ impl Depthwise {
     ) {
         let (y, x) = (self.window.y, self.window.x);
         k.for_("ky", y.kernel, |k, ky| {
-            let iy = k.let_("y", pixel.iy.clone() + ky.clone() * idx(y.dilation));
+            let iy = k.let_("ty", pixel.iy.clone() + ky.clone() * idx(y.dilation));
             let row = first.clone() + ky.clone() * idx(y.dilation * x.input * self.in_channels);
             let row = k.let_("x1", row);
             k.for_("kx", x.kernel, |k, kx| {
@@ -103,7 +103,7 @@ impl Depthwise {
                     self.tap(k, b, acc, Some(at), c, tap);
                     return;
                 }
-                let ix = k.let_("x", pixel.ix.clone() + kx * idx(x.dilation));
+                let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
                     |k| self.tap(k, b, acc, Some(at), c, tap.clone()),
