@@ -32,7 +32,7 @@ const LATER: &[&str] = &[
 fn in_scope(r: &Record) -> bool {
     let quant = matches!(r.quant.as_deref(), Some("int8" | "float" | "float-io-int8"));
     let known = !r.ops.keys().any(|o| LATER.contains(&o.as_str()) || o.starts_with("CUSTOM"));
-    matches!(r.kind.as_str(), "network" | "single-op") && quant && known && !r.stateful
+    r.kind == "network" && quant && known && !r.stateful
 }
 
 /// Runs the program on the goldens; what differs, if anything.

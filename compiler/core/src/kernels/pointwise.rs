@@ -24,7 +24,7 @@ pub struct Pointwise<'a> {
     /// Geometry: kernel 1x1, one group.
     pub conv: &'a Conv,
     /// Weights [out][in].
-    pub weights: &'a [i8],
+    pub weights: Vec<i8>,
     /// Accumulator starts with the input zero point folded in; twice their reach fits int32.
     pub bias: Vec<i32>,
     /// One multiplier per output channel.
@@ -44,6 +44,38 @@ enum Finish {
 }
 
 impl Pointwise<'_> {
+    /// Rewrites channels whose result is the same for every input (dead channels often have huge
+    /// biases): weights 0, and a small bias that gives that result. Returns how far accumulators
+    /// can reach afterwards. Requantization is monotone, so equal ends mean a constant.
+    pub fn settle_constant_channels(&mut self) -> i64 {
+        let inputs = self.conv.in_channels;
+        let mut reach = 0;
+        for c in 0..self.conv.out_channels {
+            let weights = &mut self.weights[c * inputs..(c + 1) * inputs];
+            let (mut least, mut most) = (i64::from(self.bias[c]), i64::from(self.bias[c]));
+            for &w in weights.iter() {
+                let ends = [-128, 127].map(|x| x * i64::from(w));
+                least += ends[0].min(ends[1]);
+                most += ends[0].max(ends[1]);
+            }
+            let (lo, hi) = self.range;
+            let result = |acc: i64| {
+                let y = i64::from(self.multipliers[c].apply(acc as i32));
+                (y + i64::from(self.zero_point)).clamp(i64::from(lo), i64::from(hi)) as i32
+            };
+            // Left shifts may wrap, and then nothing is monotone.
+            if self.multipliers[c].exponent <= 0 && result(least) == result(most) {
+                // A quarter of four times the distance from the zero point, exactly.
+                self.bias[c] = 4 * (result(least) - self.zero_point);
+                self.multipliers[c] = Multiplier { mantissa: 1 << 30, exponent: -1 };
+                weights.fill(0);
+            } else {
+                reach = reach.max(least.abs()).max(most.abs());
+            }
+        }
+        reach
+    }
+
     /// Whether the tile can compute this convolution; `reach` bounds the accumulators.
     #[must_use]
     pub fn applies(conv: &Conv, reach: i64) -> bool {
@@ -273,4 +305,33 @@ fn tile_body() -> Vec<TileInst> {
         }
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::window::{Axis, Padding, Window};
+
+    #[test]
+    fn constant_channels_keep_their_result() {
+        let axis = Axis::new(4, 1, 1, 1, Padding::Valid).expect("fits");
+        let window = Window { batch: 1, y: axis, x: axis };
+        let conv = Conv { window, in_channels: 2, out_channels: 3, groups: 1 };
+        let tiny = Multiplier { mantissa: 1 << 30, exponent: -24 };
+        let plain = Multiplier { mantissa: 1 << 30, exponent: -6 };
+        let mut p = Pointwise {
+            conv: &conv,
+            weights: vec![1, 2, 3, 4, 5, 6],
+            bias: vec![2_000_000_000, 10, -2_000_000_000],
+            multipliers: vec![tiny, plain, tiny],
+            zero_point: 3,
+            range: (-128, 127),
+        };
+        let before: Vec<i32> = [0, 2].map(|c: usize| p.multipliers[c].apply(p.bias[c])).to_vec();
+        let reach = p.settle_constant_channels();
+        let after: Vec<i32> = [0, 2].map(|c: usize| p.multipliers[c].apply(p.bias[c])).to_vec();
+        assert_eq!(before, after);
+        assert_eq!(p.weights, [0, 0, 3, 4, 0, 0]);
+        assert!(reach < 2000);
+    }
 }

@@ -62,19 +62,6 @@ impl Multiplier {
         self.requantize(acc, false).clamp(lo - zero_point, hi - zero_point) + zero
     }
 
-    /// The same multiplier, or a plain zero with a small shift when no accumulator of magnitude up
-    /// to `reach` gives anything but 0: kernels can then use their cheap form for dead channels.
-    #[must_use]
-    pub fn without_effect_below(self, reach: i64) -> Self {
-        // Double rounding first rounds to 2^exponent steps of the mantissa product, so stay well
-        // below one half.
-        let real = f64::from(self.mantissa) * 2f64.powi(self.exponent - 31);
-        if self.exponent < -1 && real * (reach as f64 + 1.0) < 0.25 {
-            return Self { mantissa: 0, exponent: -2 };
-        }
-        self
-    }
-
     /// Whether the one-multiply closed form is exact for it (numerics 3.3, r >= 2).
     #[must_use]
     pub fn is_plain_shift(self) -> bool {
@@ -192,31 +179,4 @@ pub fn dequantize(q: i32, scale: f32, zero_point: i32) -> f32 {
 pub fn quantize_i8(x: f32, scale: f32, zero_point: i32) -> i8 {
     let q = i64::from(tinycc_rt::round_half_away_f32(x / scale)) + i64::from(zero_point);
     q.clamp(-128, 127) as i8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dropped_multipliers_had_no_effect() {
-        for exponent in -31..=2 {
-            for mantissa in [1 << 30, 1_518_500_250, i32::MAX] {
-                let m = Multiplier { mantissa, exponent };
-                for reach in [1i64, 100, 5_000, 1 << 20, (1 << 30) - 1] {
-                    let plain = m.without_effect_below(reach);
-                    for acc in [reach, -reach, reach / 2, 1, -1, 0] {
-                        assert_eq!(plain.apply(acc as i32), m.apply(acc as i32), "{m:?} {acc}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn tiny_multipliers_are_dropped() {
-        let m = Multiplier { mantissa: 1 << 30, exponent: -25 };
-        assert_eq!(m.without_effect_below(10_000).mantissa, 0);
-        assert_eq!(m.without_effect_below(1 << 25), m);
-    }
 }

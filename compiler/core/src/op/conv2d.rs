@@ -66,23 +66,20 @@ impl Conv2d {
         }
         let weights = weights::constant(s, 1)?.as_i8().ok_or_else(|| OpError::types(s))?;
         let per = conv.in_channels;
-        let (bias, reach) =
-            weights::fold(s, conv.out_channels, |c, w| w[c * per..][..per].iter())?;
-        if !Pointwise::applies(conv, reach) {
-            return Ok(false);
-        }
+        let (bias, _) = weights::fold(s, conv.out_channels, |c, w| w[c * per..][..per].iter())?;
         let (scale, zero_point) = s.result(0)?.per_tensor()?;
-        let pointwise = Pointwise {
+        let mut pointwise = Pointwise {
             conv,
-            weights,
+            weights: weights.to_vec(),
             bias,
-            multipliers: weights::multipliers(s, conv.out_channels)?
-                .into_iter()
-                .map(|m| m.without_effect_below(reach))
-                .collect(),
+            multipliers: weights::multipliers(s, conv.out_channels)?,
             zero_point,
             range: self.activation.range_i8(scale, zero_point),
         };
+        let reach = pointwise.settle_constant_channels();
+        if !Pointwise::applies(conv, reach) {
+            return Ok(false);
+        }
         let (input, output) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
         pointwise.build(k, input, output);
         Ok(true)
