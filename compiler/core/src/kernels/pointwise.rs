@@ -281,7 +281,7 @@ impl Pointwise<'_> {
     }
 }
 
-/// 24 multiply-accumulates in 21 instructions; registers: 0..3 weights, 4 and 5 activations.
+/// 24 multiply-accumulates in 20 instructions; registers: 0..3 weights, 4 and 5 activations.
 fn tile_body() -> Vec<TileInst> {
     let r = TileReg;
     let unpack = |dst, src, ror8| TileInst::Sxtb16 { dst: r(dst), src: r(src), ror8 };
