@@ -92,9 +92,14 @@ fn rust_only_vectors_cover_the_functions_without_c() {
 }
 
 #[test]
-#[ignore = "needs python3: cargo test -- --ignored"]
 fn vectors_are_what_make_py_writes() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/make.py");
-    let status = std::process::Command::new("python3").args([script, "--check"]).status().unwrap();
-    assert!(status.success());
+    let python = std::env::var_os("TINYCC_PYTHON").unwrap_or_else(|| "python3".into());
+    match std::process::Command::new(python).args([script, "--check"]).status() {
+        Ok(status) => assert!(status.success(), "the vectors differ from what make.py writes"),
+        Err(e) => {
+            assert!(std::env::var_os("TINYCC_FULL").is_none(), "no python3: {e}");
+            eprintln!("NOT TESTED: no python3 ({e})");
+        }
+    }
 }

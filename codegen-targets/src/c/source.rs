@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use tinycc_core::TensorData;
 use tinycc_core::kir::prune::Uses;
-use tinycc_core::kir::{Access, Intrinsic, Kernel, Module, Stmt, Ty};
+use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Stmt, Ty};
 
 /// Text that is safe inside a C comment and on one line.
 #[must_use]
@@ -244,7 +244,9 @@ fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
         return;
     }
     out.push_str("    uint8_t *const a = (uint8_t *)arena;\n\n");
+    let mut layers = module.layers.iter();
     for call in &module.calls {
+        views(out, layers.by_ref().take_while(|l| l.kernel.is_none()));
         let kernel = &module.kernels[call.kernel];
         let args: Vec<String> = kernel
             .params()
@@ -256,5 +258,13 @@ fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
             .collect();
         let _ = writeln!(out, "    {}({});", kernel.name, args.join(", "));
     }
+    views(out, layers);
     out.push_str("}\n");
+}
+
+/// Layers without a function of their own, so that no layer of the report seems lost.
+fn views<'a>(out: &mut String, layers: impl Iterator<Item = &'a Layer>) {
+    for layer in layers {
+        let _ = writeln!(out, "    /* {}: no code, the bytes stay where they are. */", layer.name);
+    }
 }

@@ -11,6 +11,8 @@ use crate::op::OpError;
 /// Output channels computed together: four accumulators and four weight streams fit the registers
 /// of the smallest cores.
 const TILE: usize = 4;
+/// Comment of the branch that stands for a tap outside the input.
+pub(super) const PADDING: &str = "Outside the input: padding is the zero point.";
 
 /// A convolution with everything known but the input.
 #[derive(Clone, Debug)]
@@ -170,7 +172,7 @@ impl Conv {
                 self.run(k, b, acc, Some(row), &wrow, x.kernel * group_in);
                 return;
             }
-            let iy = k.let_("y", pixel.iy.clone() + ky * idx(y.dilation));
+            let iy = k.let_("ty", pixel.iy.clone() + ky * idx(y.dilation));
             k.for_("kx", x.kernel, |k, kx| {
                 let at = row.clone() + kx.clone() * idx(x.dilation * self.in_channels);
                 let wat = wrow.clone() + kx.clone() * idx(group_in);
@@ -179,13 +181,14 @@ impl Conv {
                     self.run(k, b, acc, Some(at), &wat, group_in);
                     return;
                 }
-                let ix = k.let_("x", pixel.ix.clone() + kx * idx(x.dilation));
+                let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 let wat = k.let_("w2", wat);
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
                     |k| self.run(k, b, acc, Some(at), &wat, group_in),
                     |k| {
                         if b.pad != 0 {
+                            k.comment(PADDING);
                             self.run(k, b, acc, None, &wat, group_in);
                         }
                     },

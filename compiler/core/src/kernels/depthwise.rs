@@ -1,7 +1,7 @@
 //! The portable depthwise convolution: one filter per output channel, channels innermost. int8 and
 //! float32, any channel multiplier.
 
-use super::conv::{ConvBuffers, Finish};
+use super::conv::{ConvBuffers, Finish, PADDING};
 use super::window::{Pixel, Window, inside};
 use crate::kir::{Expr, KernelBuilder, Ty, Var, float, idx, int};
 
@@ -92,7 +92,7 @@ impl Depthwise {
     ) {
         let (y, x) = (self.window.y, self.window.x);
         k.for_("ky", y.kernel, |k, ky| {
-            let iy = k.let_("y", pixel.iy.clone() + ky.clone() * idx(y.dilation));
+            let iy = k.let_("ty", pixel.iy.clone() + ky.clone() * idx(y.dilation));
             let row = first.clone() + ky.clone() * idx(y.dilation * x.input * self.in_channels);
             let row = k.let_("x1", row);
             k.for_("kx", x.kernel, |k, kx| {
@@ -103,12 +103,13 @@ impl Depthwise {
                     self.tap(k, b, acc, Some(at), c, tap);
                     return;
                 }
-                let ix = k.let_("x", pixel.ix.clone() + kx * idx(x.dilation));
+                let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
                     |k| self.tap(k, b, acc, Some(at), c, tap.clone()),
                     |k| {
                         if b.pad != 0 {
+                            k.comment(PADDING);
                             self.tap(k, b, acc, None, c, tap.clone());
                         }
                     },

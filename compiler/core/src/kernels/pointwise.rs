@@ -231,6 +231,9 @@ impl Pointwise<'_> {
             registers: 6,
             body,
         });
+        if matches!(finish, Finish::Shift { .. }) {
+            k.comment("Requantize: acc is doubled, m / 2^(31 + r) its scale; round holds half and the zero point.");
+        }
         for j in 0..stored {
             let channel = c.clone() + idx(j);
             let constants = self.channel_constants(k, finish, &channel);
@@ -278,7 +281,7 @@ impl Pointwise<'_> {
     }
 }
 
-/// 24 multiply-accumulates in 21 instructions; registers: 0..3 weights, 4 and 5 activations.
+/// 24 multiply-accumulates in 20 instructions; registers: 0..3 weights, 4 and 5 activations.
 fn tile_body() -> Vec<TileInst> {
     let r = TileReg;
     let unpack = |dst, src, ror8| TileInst::Sxtb16 { dst: r(dst), src: r(src), ror8 };

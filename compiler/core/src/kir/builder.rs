@@ -1,5 +1,5 @@
-//! Building kernels: declares buffers and variables, keeps names unique, nests statements by
-//! closures. Loops of extent 1 vanish.
+//! Building kernels: declares buffers and variables, keeps the names of a scope unique, nests
+//! statements by closures. Loops of extent 1 vanish.
 
 use super::{Access, Buf, BufDecl, Expr, Kernel, Stmt, Tile, Ty, Var, VarDecl, idx};
 use crate::graph::TensorData;
@@ -13,8 +13,29 @@ pub struct KernelBuilder {
     core: Core,
     buffers: Vec<BufDecl>,
     vars: Vec<VarDecl>,
+    /// Every name given so far, for buffers: they are visible in the whole file.
     names: BTreeSet<String>,
-    stack: Vec<Vec<Stmt>>,
+    buffer_names: BTreeSet<String>,
+    stack: Vec<Block>,
+}
+
+/// An open block: its statements and the variables declared in it.
+#[derive(Debug, Default)]
+struct Block {
+    stmts: Vec<Stmt>,
+    names: BTreeSet<String>,
+}
+
+/// `base`, or the first of base2, base3, … that is free (base_2 after a digit: acc0_2, not acc02).
+fn unique(base: &str, taken: impl Fn(&str) -> bool) -> String {
+    let separator = if base.ends_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+    let mut name = base.to_string();
+    let mut n = 2;
+    while taken(&name) {
+        name = format!("{base}{separator}{n}");
+        n += 1;
+    }
+    name
 }
 
 impl KernelBuilder {
@@ -26,7 +47,8 @@ impl KernelBuilder {
             buffers: Vec::new(),
             vars: Vec::new(),
             names: BTreeSet::new(),
-            stack: vec![Vec::new()],
+            buffer_names: BTreeSet::new(),
+            stack: vec![Block::default()],
         }
     }
 
@@ -36,18 +58,10 @@ impl KernelBuilder {
         self.core
     }
 
-    fn unique(&mut self, base: &str) -> String {
-        let mut name = base.to_string();
-        let mut n = 2;
-        while !self.names.insert(name.clone()) {
-            name = format!("{base}{n}");
-            n += 1;
-        }
-        name
-    }
-
     fn declare(&mut self, name: &str, ty: Ty, len: usize, access: Access) -> Buf {
-        let name = self.unique(name);
+        let name = unique(name, |n| self.names.contains(n));
+        self.names.insert(name.clone());
+        self.buffer_names.insert(name.clone());
         self.buffers.push(BufDecl { name, ty, len, access });
         Buf { id: (self.buffers.len() - 1) as u32, ty }
     }
@@ -101,7 +115,13 @@ impl KernelBuilder {
     }
 
     fn new_var(&mut self, name: &str, ty: Ty, mutable: bool) -> Var {
-        let name = self.unique(name);
+        let name = unique(name, |n| {
+            self.buffer_names.contains(n) || self.stack.iter().any(|b| b.names.contains(n))
+        });
+        self.names.insert(name.clone());
+        if let Some(block) = self.stack.last_mut() {
+            block.names.insert(name.clone());
+        }
         self.vars.push(VarDecl { name, ty, mutable });
         Var { id: (self.vars.len() - 1) as u32, ty }
     }
@@ -109,16 +129,20 @@ impl KernelBuilder {
     /// Appends a statement to the innermost open block.
     pub fn push(&mut self, stmt: Stmt) {
         if let Some(block) = self.stack.last_mut() {
-            block.push(stmt);
+            block.stmts.push(stmt);
         }
     }
 
     /// Collects what `f` appends into a block of its own.
     pub fn block<E>(&mut self, f: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<Vec<Stmt>, E> {
-        self.stack.push(Vec::new());
+        self.stack.push(Block::default());
         let outcome = f(self);
-        let block = self.stack.pop().unwrap_or_default();
+        let block = self.close();
         outcome.map(|()| block)
+    }
+
+    fn close(&mut self) -> Vec<Stmt> {
+        self.stack.pop().unwrap_or_default().stmts
     }
 
     /// `for i in 0..extent`; for extent 1 the body appears once with the literal 0.
@@ -141,10 +165,10 @@ impl KernelBuilder {
             f(self, idx(0));
             return;
         }
+        self.stack.push(Block::default());
         let var = self.new_var(name, Ty::I32, false);
-        self.stack.push(Vec::new());
         f(self, var.into());
-        let body = self.stack.pop().unwrap_or_default();
+        let body = self.close();
         self.push(Stmt::For { var, extent, step, body });
     }
 
@@ -209,12 +233,12 @@ impl KernelBuilder {
             Some(0) => otherwise(self),
             Some(_) => then(self),
             None => {
-                self.stack.push(Vec::new());
+                self.stack.push(Block::default());
                 then(self);
-                let then = self.stack.pop().unwrap_or_default();
-                self.stack.push(Vec::new());
+                let then = self.close();
+                self.stack.push(Block::default());
                 otherwise(self);
-                let otherwise = self.stack.pop().unwrap_or_default();
+                let otherwise = self.close();
                 self.push(Stmt::If { cond, then, otherwise });
             }
         }
@@ -233,7 +257,7 @@ impl KernelBuilder {
     /// The finished kernel, without unread variables. Parameters keep their declaration order.
     #[must_use]
     pub fn finish(mut self, name: &str, doc: Vec<String>) -> Kernel {
-        let mut body = self.stack.pop().unwrap_or_default();
+        let mut body = self.close();
         super::prune::prune(&mut body);
         Kernel { name: name.to_string(), doc, buffers: self.buffers, vars: self.vars, body }
     }

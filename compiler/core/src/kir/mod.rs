@@ -66,7 +66,7 @@ pub struct BufDecl {
 /// A variable of a kernel; declared where its `Let` or `For` stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarDecl {
-    /// Name, unique in the kernel.
+    /// Name: no buffer and no other variable that is visible at the same place has it.
     pub name: String,
     /// Type.
     pub ty: Ty,

@@ -119,8 +119,7 @@ impl Verification {
             ("result", Align::Left),
         ]);
         for c in &self.outputs {
-            let name = c.name.escape_debug().to_string();
-            table.row(vec![c.layer.clone(), name, c.output.clone(), c.verdict()]);
+            table.row(vec![c.layer.clone(), short(&c.name), c.output.clone(), c.verdict()]);
         }
         let summary = match self.first_difference() {
             None => "passed".to_string(),
@@ -252,6 +251,16 @@ fn split_sets(
         return Err(wrong(format!("the {what} arrays have {counts:?} samples")));
     }
     Ok((0..n).map(|k| columns.iter().map(|c| c[k].clone()).collect()).collect())
+}
+
+/// A tensor name that fits a table: converters join the names of fused nodes to hundreds of characters.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 48;
+    let name = name.escape_debug().to_string();
+    if name.chars().count() <= LONGEST {
+        return name;
+    }
+    name.chars().take(LONGEST - 3).chain("...".chars()).collect()
 }
 
 fn names(graph: &Graph, values: &[ValueId]) -> Vec<String> {
