@@ -15,9 +15,12 @@ pub fn comment_text(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .collect::<String>()
+        // First: it makes new slashes, which must not end the comment.
+        .replace('\\', "/")
         .replace("*/", "* /")
         .replace("/*", "/ *")
-        .replace('\\', "/")
+        // Twice: of "???" the first round leaves "? ??".
+        .replace("??", "? ?")
         .replace("??", "? ?")
 }
 
@@ -257,4 +260,21 @@ fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
         let _ = writeln!(out, "    {}({});", kernel.name, args.join(", "));
     }
     out.push_str("}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment_text;
+
+    #[test]
+    fn no_name_ends_a_comment() {
+        for name in
+            ["*/ int x;", "*\\ int x; /\\*", "**\\/", "*\\/*", "/*/", "a\nb", "????/", "é*é/\\"]
+        {
+            let text = comment_text(name);
+            for bad in ["*/", "/*", "??", "\\", "\n"] {
+                assert!(!text.contains(bad), "{name:?} became {text:?}");
+            }
+        }
+    }
 }
