@@ -15,9 +15,12 @@ pub fn comment_text(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .collect::<String>()
+        // First: it makes new slashes, which must not end the comment.
+        .replace('\\', "/")
         .replace("*/", "* /")
         .replace("/*", "/ *")
-        .replace('\\', "/")
+        // Twice: of "???" the first round leaves "? ??".
+        .replace("??", "? ?")
         .replace("??", "? ?")
 }
 
@@ -266,5 +269,22 @@ fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
 fn views<'a>(out: &mut String, layers: impl Iterator<Item = &'a Layer>) {
     for layer in layers {
         let _ = writeln!(out, "    /* {}: no code, the bytes stay where they are. */", layer.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment_text;
+
+    #[test]
+    fn no_name_ends_a_comment() {
+        for name in
+            ["*/ int x;", "*\\ int x; /\\*", "**\\/", "*\\/*", "/*/", "a\nb", "????/", "é*é/\\"]
+        {
+            let text = comment_text(name);
+            for bad in ["*/", "/*", "??", "\\", "\n"] {
+                assert!(!text.contains(bad), "{name:?} became {text:?}");
+            }
+        }
     }
 }

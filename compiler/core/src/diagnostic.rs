@@ -124,12 +124,24 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.origin.to_string();
         let separator = if place.is_empty() { "" } else { ": " };
-        write!(f, "error[{}]: {place}{separator}{}", self.code.as_str(), self.message)?;
+        let mut text = format!("{place}{separator}{}", self.message);
         if !self.help.is_empty() {
-            write!(f, "\n  help: {}", self.help)?;
+            text.push_str("\n  help: ");
+            text.push_str(&self.help);
         }
-        Ok(())
+        write!(f, "error[{}]: {}", self.code.as_str(), printable(&text))
     }
+}
+
+/// `text` with control characters escaped, except line feeds. Names in a model file are anybody's:
+/// they must not steer the reader's terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { out.extend(c.escape_debug()) } else { out.push(c) }
+    }
+    out
 }
 
 /// Every problem of one phase; never empty when returned as an error.
@@ -238,6 +250,15 @@ mod tests {
             problems.merged().to_string(),
             "error[TCC0203]: no uint8 (5 tensors: \"a\", \"b\", \"c\", \"d\" and 1 more)\n\
              error[TCC0203]: tensor \"f\": no float16"
+        );
+    }
+
+    #[test]
+    fn control_characters_of_names_are_escaped() {
+        let origin = Origin { tensor: "\x1b[31m\r\u{85}ü".into(), ..Origin::default() };
+        assert_eq!(
+            Diagnostic::new(Code::UnsupportedType, origin, "first\nsecond").to_string(),
+            "error[TCC0203]: tensor \"\\u{1b}[31m\\r\\u{85}ü\": first\nsecond"
         );
     }
 }

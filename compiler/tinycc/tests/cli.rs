@@ -246,3 +246,14 @@ fn lists_and_help() {
         assert!(run.code == 0 && run.stdout.contains("Examples:"), "{command}");
     }
 }
+
+#[test]
+fn a_file_too_large_for_a_model_is_not_read() {
+    let (dir, _path, out) = out();
+    let model = dir.path().join("huge.tflite");
+    let file = std::fs::File::create(&model).expect("created");
+    file.set_len(3 << 30).expect("sparse");
+    let run = tinycc(&["compile", model.to_str().expect("UTF-8"), "--out", &out]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("3221225472 bytes, a model has at most"), "{}", run.stderr);
+}

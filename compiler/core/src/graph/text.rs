@@ -28,7 +28,8 @@ pub fn print(graph: &Graph) -> String {
             .map(|v| names.get(v).map_or_else(|| "%?".into(), |n| format!("%{n}")))
             .collect();
         let attributes = attributes(&node.op);
-        let name = node.results.first().map_or("", |v| v.name.as_str());
+        let name =
+            node.results.first().map_or_else(String::new, |v| v.name.escape_debug().to_string());
         let place = match node.origin.index {
             Some(i) if !is_data(&node.op) => format!("{} {i} ", node.origin.operator),
             _data => String::new(),

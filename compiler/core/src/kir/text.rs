@@ -43,7 +43,7 @@ pub fn print(module: &Module) -> String {
 pub fn print_kernel(kernel: &Kernel) -> String {
     let mut printer = Printer { kernel, out: String::new(), depth: 0 };
     for line in &kernel.doc {
-        printer.line(&format!("# {line}"));
+        printer.line(&format!("# {}", crate::diagnostic::printable(line).replace('\n', " ")));
     }
     let params: Vec<String> = kernel.params().map(|(_, b)| parameter(b)).collect();
     printer.line(&format!("kernel {}({}) {{", kernel.name, params.join(", ")));

@@ -7,7 +7,7 @@ mod lists;
 mod verify;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use tinycc::Diagnostics;
@@ -93,7 +93,9 @@ pub fn main() -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
     let text = match failure {
         Failure::Diagnostics(problems) => problems.to_string(),
-        Failure::Message(message) => format!("error: {message}"),
+        Failure::Message(message) => {
+            format!("error: {}", tinycc_core::diagnostic::printable(&message))
+        }
         Failure::Silent => return ExitCode::FAILURE,
     };
     // Nothing is left to tell when stderr is closed.
@@ -137,10 +139,25 @@ impl Shell {
     }
 }
 
-/// A whole file.
+/// Largest file read, in bytes: offsets inside a TFLite file have 31 bits.
+const MAX_FILE: u64 = (1 << 31) - 1;
+
+/// A whole file. Something larger than a model can be is refused without filling the memory.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|e| Failure::Message(format!("cannot read {}: {e}", path.display())))
+    let failed =
+        |e: std::io::Error| Failure::Message(format!("cannot read {}: {e}", path.display()));
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if meta.is_file() && meta.len() > MAX_FILE {
+        let n = meta.len();
+        return Err(Failure::Message(format!(
+            "{} has {n} bytes, a model has at most {MAX_FILE}",
+            path.display()
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 /// A path as it should appear in messages.
