@@ -1,7 +1,6 @@
 //! `NAME.h`: sizes, types, quantization and typed pointers, documented for the caller.
 
-use super::print::{c_type, float_literal};
-use super::source::comment_text;
+use super::lexical::{c_type, comment_text, float_literal};
 use crate::EmitOptions;
 use std::fmt::Write;
 use tinycc_core::kir::{Module, Port, Ty};

@@ -3,6 +3,7 @@
 mod estimate;
 mod example;
 mod header;
+mod lexical;
 mod manifest;
 mod print;
 mod source;

@@ -1,9 +1,10 @@
 //! Kernel IR -> C statements and expressions: an exhaustive match with a precedence table, so that
 //! parentheses stand exactly where C or a careful reader needs them. Tiles are in `tile`.
 
+use super::lexical::{c_type, comment_text, float_literal, identifier};
 use super::tile;
 use std::collections::BTreeSet;
-use tinycc_core::kir::{Access, BinOp, Buf, Expr, Intrinsic, Kernel, Stmt, Ty, Var};
+use tinycc_core::kir::{Access, BinOp, Buf, Expr, Intrinsic, Kernel, Stmt, Tile, Ty, Var};
 
 /// Names and requirements of one function while it is printed.
 #[derive(Debug)]
@@ -16,79 +17,6 @@ pub struct Printer<'a> {
     pub used: &'a mut BTreeSet<Intrinsic>,
     /// Whether tiles are printed as assembly where the core has it.
     pub out: String,
-}
-
-/// Words a C identifier must not be, including the helpers' own parameter-free names.
-const KEYWORDS: &[&str] = &[
-    "auto",
-    "break",
-    "case",
-    "char",
-    "const",
-    "continue",
-    "default",
-    "do",
-    "double",
-    "else",
-    "enum",
-    "extern",
-    "float",
-    "for",
-    "goto",
-    "if",
-    "inline",
-    "int",
-    "long",
-    "register",
-    "restrict",
-    "return",
-    "short",
-    "signed",
-    "sizeof",
-    "static",
-    "struct",
-    "switch",
-    "typedef",
-    "union",
-    "unsigned",
-    "void",
-    "volatile",
-    "while",
-    "asm",
-    "bool",
-    "true",
-    "false",
-    "main",
-    "errno",
-    "NULL",
-    "EOF",
-    "INFINITY",
-    "NAN",
-    "near",
-    "far",
-    "huge",
-    "interrupt",
-];
-
-/// `name`, or `name_` when C reserves it.
-#[must_use]
-pub fn identifier(name: &str) -> String {
-    if KEYWORDS.contains(&name) { format!("{name}_") } else { name.to_string() }
-}
-
-/// C spelling of a type.
-#[must_use]
-pub fn c_type(ty: Ty) -> &'static str {
-    match ty {
-        Ty::Bool => "int",
-        Ty::I8 => "int8_t",
-        Ty::U8 => "uint8_t",
-        Ty::I16 => "int16_t",
-        Ty::I32 => "int32_t",
-        Ty::U32 => "uint32_t",
-        Ty::I64 => "int64_t",
-        Ty::F32 => "float",
-    }
 }
 
 /// Precedence levels, higher binds tighter.
@@ -149,19 +77,6 @@ fn int_literal(value: i64, ty: Ty) -> (String, u8) {
             (value.to_string(), level)
         }
     }
-}
-
-/// A float literal that reads back to the same bits.
-#[must_use]
-pub fn float_literal(value: f32) -> String {
-    if value.is_nan() {
-        return "NAN".into();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "INFINITY".into() } else { "-INFINITY".into() };
-    }
-    let text = format!("{value:?}");
-    format!("{text}f")
 }
 
 impl<'a> Printer<'a> {
@@ -250,10 +165,26 @@ impl<'a> Printer<'a> {
                 }
                 self.line(depth, "}");
             }
-            Stmt::Tile(tile) => tile::print(self, depth, tile),
+            Stmt::Tile(tile) => self.tile(depth, tile),
             Stmt::Comment(text) => {
-                self.line(depth, &format!("/* {} */", super::source::comment_text(text)));
+                self.line(depth, &format!("/* {} */", comment_text(text)));
             }
+        }
+    }
+
+    fn tile(&mut self, depth: usize, tile: &Tile) {
+        self.used.extend(tile::INTRINSICS);
+        let starts = tile
+            .cursors
+            .iter()
+            .map(|c| {
+                let start = self.expr(&c.start);
+                format!("&{}[{start}]", self.buffer(c.buf))
+            })
+            .collect();
+        let accumulators = tile.accumulators.iter().map(|&v| self.var(v).to_string()).collect();
+        for (below, text) in tile::lines(tile, &tile::Names { starts, accumulators }) {
+            self.line(below.map_or(0, |n| depth + n), &text);
         }
     }
 

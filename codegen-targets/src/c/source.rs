@@ -1,6 +1,7 @@
 //! `NAME.c`: prologue, helpers, constants, one function per layer, the invocation.
 
-use super::print::{Printer, c_type, identifier};
+use super::lexical::{c_type, comment_text, float_literal, identifier};
+use super::print::Printer;
 use super::tile::ASM_MACRO;
 use crate::EmitOptions;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,21 +9,6 @@ use std::fmt::Write;
 use tinycc_core::TensorData;
 use tinycc_core::kir::prune::Uses;
 use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Stmt, Ty};
-
-/// Text that is safe inside a C comment and on one line.
-#[must_use]
-pub fn comment_text(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
-        .collect::<String>()
-        // First: it makes new slashes, which must not end the comment.
-        .replace('\\', "/")
-        .replace("*/", "* /")
-        .replace("/*", "/ *")
-        // Twice: of "???" the first round leaves "? ??".
-        .replace("??", "? ?")
-        .replace("??", "? ?")
-}
 
 /// File-level arrays: name per (kernel, buffer), identical data shared.
 struct Constants {
@@ -183,7 +169,7 @@ fn array(out: &mut String, name: &str, ty: Ty, data: &TensorData, words: bool) {
                 x => format!("INT64_C({x})"),
             })
             .collect(),
-        TensorData::F32(v) => v.iter().map(|&x| super::print::float_literal(x)).collect(),
+        TensorData::F32(v) => v.iter().map(|&x| float_literal(x)).collect(),
     };
     if numbers.is_empty() {
         out.push('0');
@@ -269,22 +255,5 @@ fn invoke(out: &mut String, module: &Module, options: &EmitOptions) {
 fn views<'a>(out: &mut String, layers: impl Iterator<Item = &'a Layer>) {
     for layer in layers {
         let _ = writeln!(out, "    /* {}: no code, the bytes stay where they are. */", layer.name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::comment_text;
-
-    #[test]
-    fn no_name_ends_a_comment() {
-        for name in
-            ["*/ int x;", "*\\ int x; /\\*", "**\\/", "*\\/*", "/*/", "a\nb", "????/", "é*é/\\"]
-        {
-            let text = comment_text(name);
-            for bad in ["*/", "/*", "??", "\\", "\n"] {
-                assert!(!text.contains(bad), "{name:?} became {text:?}");
-            }
-        }
     }
 }
