@@ -8,10 +8,10 @@
     reason = "a broken precondition should stop the test"
 )]
 
+use tinycc_core::evaluate;
 use tinycc_core::format::tflite;
 use tinycc_core::kir::interp;
 use tinycc_core::lower::{self, Core};
-use tinycc_core::op::evaluate;
 use tinycc_core::{Graph, Tensor, TensorType, pass};
 use tinycc_tests::cases::{Case, operator_cases};
 use tinycc_tests::compare::{difference, split};

@@ -10,8 +10,8 @@ mod source;
 mod tile;
 
 use crate::{Artifacts, EmitOptions, Emitted, Support, Target};
+use tinycc_core::DType;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::graph::DType;
 use tinycc_core::kir::KernelBuilder;
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};

@@ -6,6 +6,7 @@
 //! This crate does no I/O, prints nothing and never panics on input.
 
 pub mod diagnostic;
+pub mod evaluate;
 pub mod format;
 pub mod graph;
 pub mod kernels;
@@ -15,7 +16,9 @@ pub mod memory;
 pub mod numeric;
 pub mod op;
 pub mod pass;
+pub mod tensor;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-pub use graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType};
+pub use graph::Graph;
 pub use op::{Op, Operator};
+pub use tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};

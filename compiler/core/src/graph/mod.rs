@@ -15,15 +15,14 @@
 
 mod schedule;
 pub mod text;
-mod value;
 pub mod verify;
 
 use crate::diagnostic::Origin;
 use crate::op::{Constant, Op, Signature, ValueInfo};
+use crate::tensor::{QuantParams, TensorType};
 use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
-pub use value::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 
 /// Names a node; stale after the node is removed, and then never names another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,8 +1,9 @@
 //! The readable text form of a graph, for `--emit ir` and snapshots. Print only: there is no parser.
 
-use super::{Graph, QuantParams, ValueId};
+use super::{Graph, ValueId};
 use crate::graph::verify::is_data;
 use crate::op::Op;
+use crate::tensor::QuantParams;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -1,8 +1,9 @@
 //! The graph verifier: runs after import and after every pass, always, and reports all problems.
 
-use super::{DType, Graph, NodeId, QuantParams, Shape, Value};
+use super::{Graph, NodeId, Value};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::op::{Op, QuantRule};
+use crate::tensor::{DType, QuantParams, Shape};
 
 /// Checks every invariant of the graph module.
 ///

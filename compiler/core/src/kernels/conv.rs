@@ -3,10 +3,10 @@
 
 use super::requantize::Requantize;
 use super::window::{Pixel, Window, inside};
-use crate::graph::TensorData;
 use crate::kir::{Buf, Expr, KernelBuilder, Ty, Var, float, idx, int};
 use crate::numeric::Activation;
 use crate::op::OpError;
+use crate::tensor::TensorData;
 
 /// Output channels computed together: four accumulators and four weight streams fit the registers
 /// of the smallest cores.

@@ -1,8 +1,8 @@
 //! Elementwise loops: one operand, or two with numpy-style broadcasting.
 
 use super::affine::{Dim, nest, offset};
-use crate::graph::Shape;
 use crate::kir::{Buf, Expr, KernelBuilder};
+use crate::tensor::Shape;
 
 /// Shape of the broadcast of `a` and `b` (trailing dimensions aligned), if they fit.
 #[must_use]

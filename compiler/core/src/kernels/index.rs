@@ -1,8 +1,8 @@
 //! Index sequences known at compile time: `base + i * step` when they are regular, otherwise a
 //! constant table of the narrowest type.
 
-use crate::graph::TensorData;
 use crate::kir::{Buf, Expr, KernelBuilder, int};
+use crate::tensor::TensorData;
 
 /// A sequence of non-negative indices, ready to be read in a loop.
 #[derive(Clone, Copy, Debug, PartialEq)]

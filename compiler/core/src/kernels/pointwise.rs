@@ -5,11 +5,11 @@
 
 use super::conv::Conv;
 use super::requantize::Requantize;
-use crate::graph::TensorData;
 use crate::kir::{
     BinOp, Buf, Cursor, Expr, Intrinsic, KernelBuilder, Tile, TileInst, TileReg, Ty, Var, idx, int,
 };
 use crate::numeric::Multiplier;
+use crate::tensor::TensorData;
 
 /// Pixels per tile.
 const PIXELS: usize = 3;

@@ -1,8 +1,8 @@
 //! Reductions over any set of dimensions, and the search for the position of an extremum along one.
 
 use super::affine::{AffineCopy, Dim, nest, offset};
-use crate::graph::Shape;
 use crate::kir::{Buf, Expr, KernelBuilder, int};
+use crate::tensor::Shape;
 
 /// Loops of a reduction: those over the result, and within each those over what is reduced.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! From int32 accumulators to int8 results, per channel or per tensor.
 
-use crate::graph::TensorData;
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, int};
 use crate::numeric::Multiplier;
+use crate::tensor::TensorData;
 
 /// How accumulators of one layer become int8.
 #[derive(Clone, Debug)]

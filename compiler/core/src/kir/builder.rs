@@ -2,9 +2,9 @@
 //! statements by closures. Loops of extent 1 vanish.
 
 use super::{Access, Buf, BufDecl, Expr, Kernel, Stmt, Tile, Ty, Var, VarDecl, idx};
-use crate::graph::TensorData;
 use crate::lower::Core;
 use crate::op::{OpError, Signature};
+use crate::tensor::TensorData;
 use std::collections::BTreeSet;
 
 /// Collects one kernel.

@@ -2,7 +2,7 @@
 //! what C leaves undefined (overflow, out-of-range index) and reports it as an error.
 
 use super::{Access, BinOp, Buf, Expr, Intrinsic, Kernel, Module, Stmt, Tile, TileInst, Ty, Var};
-use crate::graph::TensorData;
+use crate::tensor::TensorData;
 
 /// A broken rule of the kernel IR: always a bug in a kernel, never in the user's model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

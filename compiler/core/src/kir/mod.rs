@@ -22,7 +22,7 @@ pub use expr::{BinOp, Buf, Expr, Intrinsic, Ty, Var, float, idx, int};
 pub use tile::{Cursor, Tile, TileInst, TileReg};
 
 use crate::diagnostic::Origin;
-use crate::graph::{DType, QuantParams, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, TensorData, TensorType};
 
 impl From<DType> for Ty {
     fn from(dtype: DType) -> Self {

@@ -3,8 +3,8 @@
 
 pub mod math;
 
-use crate::graph::QuantParams;
 use crate::kir::{Expr, Intrinsic, int};
+use crate::tensor::QuantParams;
 
 /// A positive real multiplier as mantissa * 2^(exponent - 31), mantissa in [2^30, 2^31) or 0.
 /// Source: numerics 2.1 (TensorFlow Lite `QuantizeMultiplier`).

@@ -1,7 +1,7 @@
 //! Abs: |x|. TFLite ABS.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 use crate::numeric::Multiplier;
 

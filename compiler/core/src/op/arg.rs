@@ -1,9 +1,9 @@
 //! What the position-of-an-extremum operators have in common. Not an operator itself.
 
 use super::{OpError, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::reduce::Reduction;
 use crate::kir::{Expr, KernelBuilder};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 
 /// Attributes of ArgMax and ArgMin.
 #[derive(Clone, Debug, PartialEq)]

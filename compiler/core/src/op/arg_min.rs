@@ -2,7 +2,7 @@
 
 use super::arg::ArgAttributes;
 use super::{OpError, Operator, Signature};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
 
 /// Position of the minimum; int8 compares raw values.

@@ -2,7 +2,7 @@
 
 use super::pool::PoolAttributes;
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kernels::pool::PoolKind;
 use crate::kir::KernelBuilder;
 

@@ -1,9 +1,9 @@
 //! What elementwise binary operators with broadcasting have in common. Not an operator itself.
 
 use super::{OpError, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise::{Broadcast, broadcast};
 use crate::kir::{Expr, KernelBuilder};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// Two operands of one accepted type that broadcast; the result has the broadcast shape.
 ///

@@ -1,7 +1,7 @@
 //! BroadcastTo: repeats dimensions of extent 1 (numpy rules). TFLite BROADCAST_TO.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kernels::elementwise::{broadcast, broadcast_strides};
 use crate::kir::KernelBuilder;

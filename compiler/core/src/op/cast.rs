@@ -1,7 +1,7 @@
 //! Cast: converts element types; quantization plays no part. TFLite CAST.
 
 use super::{OpError, Operator, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kir::{BinOp, Expr, Intrinsic, KernelBuilder, Ty, float};
 
 /// y = x as the type `to`.

@@ -1,7 +1,7 @@
 //! Concat: joins operands along one dimension. TFLite CONCATENATION without a fused activation.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 
@@ -109,7 +109,7 @@ impl Operator for Concat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::DType;
+    use crate::tensor::DType;
     use crate::op::testing::{Spec, check, graph_of};
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         let operands = [Spec::i8(&[2], 0.1, 3), Spec::i8(&[2], 0.1, 3)];
         let mut graph = graph_of(&Concat { axis: 0 }.into(), &operands, &[(0.1, 3)]);
         let result = graph.outputs()[0];
-        let quant = crate::graph::QuantParams::per_tensor(0.2, 3);
+        let quant = crate::tensor::QuantParams::per_tensor(0.2, 3);
         graph.value_mut(result).expect("result").quant = Some(quant);
         let error = Concat { axis: 0 }.infer(&graph.signature(result.node)).expect_err("scales");
         assert!(error.message.contains("0.2"), "{error:?}");

@@ -1,7 +1,7 @@
 //! A constant: weights, biases, tables, folded results.
 
 use super::{OpError, Operator, Signature};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
 use std::fmt;
 use std::sync::Arc;

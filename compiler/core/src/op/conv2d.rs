@@ -3,7 +3,7 @@
 
 use super::weights::{self, Layer};
 use super::{OpError, Operator, QuantRule, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::{Conv, ConvBuffers};
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::window::{Axis, Padding, Window};

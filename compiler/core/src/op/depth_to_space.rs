@@ -3,7 +3,7 @@
 use super::conv2d::dims4;
 use super::space_to_depth::blocks;
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kernels::affine::AffineCopy;
 use crate::kir::KernelBuilder;
 

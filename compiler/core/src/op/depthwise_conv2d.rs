@@ -4,7 +4,7 @@
 use super::conv2d::dims4;
 use super::weights::{self, Layer};
 use super::{OpError, Operator, QuantRule, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::window::{Axis, Padding, Window};

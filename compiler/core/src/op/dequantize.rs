@@ -1,7 +1,7 @@
 //! Dequantize: int8 to float32. TFLite DEQUANTIZE.
 
 use super::{OpError, Operator, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{KernelBuilder, Ty, float, int};
 use crate::numeric::dequantize;

@@ -1,7 +1,7 @@
 //! Div with broadcasting and fused activation, float32 only. TFLite DIV.
 
 use super::{OpError, Operator, Reuse, Signature, binary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 
@@ -33,7 +33,7 @@ impl Operator for Div {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::TensorData;
+    use crate::tensor::TensorData;
     use crate::op::testing::{Spec, check};
 
     #[test]

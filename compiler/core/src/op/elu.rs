@@ -1,7 +1,7 @@
 //! Elu: x for x >= 0, e^x - 1 below. TFLite ELU.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float};
 use crate::numeric::math;
 

@@ -1,7 +1,7 @@
 //! Exp: e^x. TFLite EXP.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 use crate::numeric::math;
 

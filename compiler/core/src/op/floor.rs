@@ -1,7 +1,7 @@
 //! Floor: greatest integer not above x. TFLite FLOOR.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 
 /// The operator has no attributes. TensorFlow Lite Micro has it in float32 only;

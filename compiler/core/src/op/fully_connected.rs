@@ -8,7 +8,7 @@
 use super::conv2d;
 use super::weights::{self, Layer};
 use super::{OpError, Operator, QuantRule, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::Conv;
 use crate::kernels::requantize::Requantize;
 use crate::kernels::window::{Axis, Padding, Window};

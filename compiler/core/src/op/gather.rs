@@ -1,7 +1,7 @@
 //! Gather: picks indices along one dimension. TFLite GATHER. Operands: data, int32 or int64 indices.
 
 use super::{OpError, Operator, QuantRule, Signature, movement};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kernels::index::IndexMap;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, idx, int};
 
@@ -176,7 +176,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::TensorData;
+    use crate::tensor::TensorData;
     use crate::op::testing::{Spec, check, graph_of};
 
     #[test]

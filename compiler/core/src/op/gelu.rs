@@ -1,7 +1,7 @@
 //! Gelu: x * P(X <= x) of the standard normal distribution. TFLite GELU.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float};
 use crate::numeric::math;
 use std::f32::consts::FRAC_1_SQRT_2;

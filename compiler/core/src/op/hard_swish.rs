@@ -1,7 +1,7 @@
 //! HardSwish: x * min(max(x + 3, 0), 6) / 6. TFLite HARD_SWISH.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float};
 use crate::numeric::{Activation, Multiplier};
 

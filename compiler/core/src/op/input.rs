@@ -1,7 +1,7 @@
 //! A graph input: a value the caller provides.
 
 use super::{OpError, Operator, Signature};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
 
 /// Defines one value of the given type.

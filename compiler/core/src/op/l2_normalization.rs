@@ -2,7 +2,7 @@
 
 use super::rows::{self, Int8, Rows};
 use super::{OpError, Operator, QuantRule, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float, int};
 
 /// y = x / max(sqrt(sum of x * x over the row), 1e-6). The operator has no attributes.
@@ -94,7 +94,7 @@ fn lower_i8(rows: &Rows, k: &mut KernelBuilder, first: &Expr, zero_point: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::TensorData;
+    use crate::tensor::TensorData;
     use crate::op::testing::{Spec, check};
 
     #[test]

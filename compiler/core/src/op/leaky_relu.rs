@@ -1,7 +1,7 @@
 //! LeakyRelu: x for x > 0, alpha * x below. TFLite LEAKY_RELU.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float};
 use crate::numeric::Multiplier;
 

@@ -1,7 +1,7 @@
 //! Log: natural logarithm. TFLite LOG.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 use crate::numeric::math;
 

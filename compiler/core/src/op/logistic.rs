@@ -1,7 +1,7 @@
 //! Logistic (sigmoid): 1 / (1 + e^-x). TFLite LOGISTIC.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float};
 use crate::numeric::math;
 use crate::op::unary::{self, Q4};

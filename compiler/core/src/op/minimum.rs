@@ -1,7 +1,7 @@
 //! Minimum of two operands with broadcasting. TFLite MINIMUM.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, binary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 
 /// y = min(a, b). int8 compares raw values, as TensorFlow Lite Micro does: operands and result

@@ -2,7 +2,7 @@
 
 use super::pad::{interior, padded};
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 
@@ -132,7 +132,7 @@ impl Operator for MirrorPad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{DType, TensorData};
+    use crate::tensor::{DType, TensorData};
     use crate::op::testing::{Spec, check, graph_of};
 
     fn pad(before: &[usize], after: &[usize], mirror: Mirror) -> MirrorPad {
@@ -158,7 +158,7 @@ mod tests {
         {
             let x = Spec::of(DType::I32, &[3]).data(TensorData::I32(vec![1, 2, 3]));
             let graph = graph_of(&pad(&[2], &[1], mirror).into(), &[x], &[]);
-            let y = crate::op::evaluate::run(&graph, &[]).expect("evaluates");
+            let y = crate::evaluate::run(&graph, &[]).expect("evaluates");
             assert_eq!(y[0].as_i32(), Some(&want[..]));
         }
     }

@@ -7,7 +7,6 @@
 mod additive;
 mod arg;
 mod binary;
-pub mod evaluate;
 mod movement;
 mod pool;
 mod reduce;
@@ -19,8 +18,8 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
-use crate::graph::{Tensor, TensorType};
 use crate::kir::KernelBuilder;
+use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;

@@ -2,9 +2,9 @@
 //! Not an operator itself.
 
 use super::{OpError, Reuse, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData};
 use crate::kernels::affine::AffineCopy;
 use crate::kir::{Expr, KernelBuilder, Ty};
+use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 /// Evaluates one copy from operand 0 per result.
 ///

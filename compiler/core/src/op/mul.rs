@@ -1,7 +1,7 @@
 //! Mul with broadcasting and fused activation. TFLite MUL.
 
 use super::{OpError, Operator, Reuse, Signature, binary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, int};
 use crate::numeric::{Activation, Multiplier};
 

@@ -1,7 +1,7 @@
 //! Neg: -x. TFLite NEG.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float};
 
 /// The operator has no attributes. TensorFlow Lite Micro has it in float32 only;

@@ -1,7 +1,7 @@
 //! Pack: stacks operands of one type along a new dimension. TFLite PACK.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 

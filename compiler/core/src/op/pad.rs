@@ -2,7 +2,7 @@
 //! padding value.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::{Expr, KernelBuilder, idx};
 

@@ -3,11 +3,11 @@
 
 use super::conv2d::dims4;
 use super::{OpError, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::pool::{Pool, PoolKind};
 use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// Attributes of a pooling operator.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! PRelu: negative elements are multiplied by a second operand, which broadcasts. TFLite PRELU.
 
 use super::{OpError, Operator, Reuse, Signature, binary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float, int};
 use crate::numeric::Multiplier;
 

@@ -1,7 +1,7 @@
 //! Quantize: float32 to int8, or int8 to int8 of another scale. TFLite QUANTIZE.
 
 use super::{OpError, Operator, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float, int};
 use crate::numeric::{Multiplier, quantize_i8};

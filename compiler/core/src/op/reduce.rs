@@ -2,11 +2,11 @@
 //! itself.
 
 use super::{OpError, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::reduce::Reduction;
 use crate::kernels::requantize::Requantize;
 use crate::kir::{Expr, KernelBuilder, int};
 use crate::numeric::Multiplier;
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 
 /// Which dimensions are reduced.
 #[derive(Clone, Debug, PartialEq)]

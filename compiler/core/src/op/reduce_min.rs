@@ -2,7 +2,7 @@
 
 use super::reduce::{self, ReduceAttributes};
 use super::{OpError, Operator, QuantRule, Signature};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float, int};
 
 /// Minimum of the reduced elements; int8 compares raw values.

@@ -1,7 +1,7 @@
 //! Relu and its bounded relatives as operators of their own. TFLite RELU, RELU6, RELU_N1_TO_1.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::KernelBuilder;
 use crate::numeric::{Activation, Multiplier};
 

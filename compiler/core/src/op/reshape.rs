@@ -1,7 +1,7 @@
 //! Reshape: the same elements under another shape. TFLite RESHAPE, SQUEEZE and EXPAND_DIMS.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kir::KernelBuilder;
 
 /// Target shape, fully known; element counts must agree.

@@ -2,7 +2,7 @@
 
 use super::conv2d::dims4;
 use super::{OpError, Signature, movement};
-use crate::graph::{Shape, TensorType};
+use crate::tensor::{Shape, TensorType};
 
 /// Extents up to this keep every position in int32 with ten fractional bits.
 const MAX_EXTENT: usize = 1 << 19;

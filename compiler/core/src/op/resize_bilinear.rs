@@ -2,7 +2,7 @@
 
 use super::resize::{Axis, Geometry, Sampling};
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, float, idx, int};
 
 /// int8 positions and weights have ten fractional bits (numerics 4.5).

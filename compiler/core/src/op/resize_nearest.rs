@@ -2,7 +2,7 @@
 
 use super::resize::{Axis, Geometry, Sampling};
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kernels::index::IndexMap;
 use crate::kir::{KernelBuilder, idx};

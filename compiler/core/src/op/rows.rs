@@ -5,9 +5,9 @@
 //! element `i` after its last read: they may work in place.
 
 use super::{OpError, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, idx, int};
 use crate::numeric::Multiplier;
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// What an operator demands of its int8 form.
 #[derive(Clone, Copy, Debug)]

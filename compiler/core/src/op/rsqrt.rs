@@ -1,7 +1,7 @@
 //! Rsqrt: 1 / sqrt(x). TFLite RSQRT.
 
 use super::{OpError, Operator, Reuse, Signature, unary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float};
 use crate::numeric::Multiplier;
 

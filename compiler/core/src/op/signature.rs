@@ -1,7 +1,7 @@
 //! What an operator sees of the graph: its operands and results, and how it reports a misfit.
 
 use crate::diagnostic::{Code, Diagnostic, Origin};
-use crate::graph::{DType, QuantParams, Shape, Tensor, TensorType};
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorType};
 
 /// One operand or result.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 //! whose masks the reader resolves.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 
@@ -111,7 +111,7 @@ impl Operator for Slice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::DType;
+    use crate::tensor::DType;
     use crate::op::testing::{Spec, check, graph_of};
 
     fn slice(ranges: &[(usize, i64, usize)], shape: &[usize]) -> Slice {

@@ -2,7 +2,7 @@
 
 use super::rows::{self, Distances, Int8, Rows};
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, float, int};
 use crate::numeric::math;
 

@@ -1,7 +1,7 @@
 //! Split: cuts one dimension into consecutive parts. TFLite SPLIT and SPLIT_V.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 

@@ -2,7 +2,7 @@
 
 use super::additive::{Rescale, Sign};
 use super::{OpError, Operator, Reuse, Signature, binary};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 

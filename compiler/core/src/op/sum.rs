@@ -2,7 +2,7 @@
 
 use super::reduce::{ReduceAttributes, RescaledSum};
 use super::{OpError, Operator, Signature};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float};
 
 /// Sum of the reduced elements.

@@ -2,7 +2,7 @@
 //! elementwise unary operator; no source format has it.
 
 use super::{OpError, Operator, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, KernelBuilder, int};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Tanh: hyperbolic tangent. TFLite TANH.
 
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::graph::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{Expr, Intrinsic, KernelBuilder};
 use crate::numeric::math;
 use crate::op::unary::{self, Q4};

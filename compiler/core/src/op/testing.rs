@@ -3,10 +3,11 @@
 
 use super::{Constant, Input, Op, Operator, Signature, ValueInfo};
 use crate::diagnostic::Origin;
-use crate::graph::{DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value};
+use crate::graph::{Graph, Value};
 use crate::kir::interp;
 use crate::lower::{self, Core};
 use crate::pass;
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// An operand of a test case.
@@ -173,7 +174,7 @@ fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed
 }
 
 fn check_graph(op: &Op, graph: Graph, inputs: &[Tensor], core: Core) {
-    let expected = crate::op::evaluate::run(&graph, inputs).expect("evaluates");
+    let expected = crate::evaluate::run(&graph, inputs).expect("evaluates");
     let mut lowered = graph;
     pass::run_all(&mut lowered, pass::LEGALISE).expect("passes");
     let legal = lower::legalise(lowered, core).expect("legal");

@@ -1,7 +1,7 @@
 //! Transpose: permutes dimensions. TFLite TRANSPOSE.
 
 use super::{OpError, Operator, QuantRule, Signature, movement};
-use crate::graph::{Shape, Tensor, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
 use crate::kir::KernelBuilder;
 

@@ -4,7 +4,7 @@
 use super::conv2d::dims4;
 use super::weights::{self, Layer};
 use super::{OpError, Operator, QuantRule, Signature};
-use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::transpose_conv::{Spread, TransposeConvKernel};
 use crate::kernels::window::{Axis, Padding};

@@ -1,10 +1,10 @@
 //! What elementwise unary operators have in common. Not an operator itself.
 
 use super::{OpError, Signature};
-use crate::graph::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, KernelBuilder};
 use crate::numeric::Multiplier;
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// One operand of an accepted type; the result has the same type and shape.
 ///

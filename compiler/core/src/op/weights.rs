@@ -2,11 +2,11 @@
 //! reference arithmetic. Not an operator itself.
 
 use super::{OpError, Signature};
-use crate::graph::{DType, Tensor};
 use crate::kernels::conv::{Finish, declare_bias, fold_zero_point};
 use crate::kernels::requantize::Requantize;
 use crate::kir::{Buf, KernelBuilder};
 use crate::numeric::{Activation, Multiplier, channel_multipliers};
+use crate::tensor::{DType, Tensor};
 
 /// Checks weights and bias of a layer with `channels` outputs along weight dimension `axis`.
 ///

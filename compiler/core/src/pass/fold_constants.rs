@@ -71,11 +71,11 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
 mod tests {
     use super::*;
     use crate::diagnostic::Origin;
-    use crate::graph::{DType, Shape, Tensor, TensorData, TensorType};
     use crate::kernels::window::Padding;
     use crate::numeric::Activation;
     use crate::op::MaxPool2d;
     use crate::op::PoolAttributes;
+    use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 
     /// Nodes left after folding a maximum over windows of `window` on a constant image.
     fn folded(extent: usize, window: usize) -> usize {

@@ -3,8 +3,9 @@
 
 use super::Pass;
 use crate::diagnostic::Diagnostics;
-use crate::graph::{DType, Graph, Shape, Tensor, TensorData, TensorType};
+use crate::graph::Graph;
 use crate::op::{OpError, Signature, Table, ValueInfo};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// The pass.

@@ -13,9 +13,10 @@ pub use compare::Comparison;
 use npy::Array;
 use serde::Serialize;
 use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::evaluate;
 use tinycc_core::graph::verify::is_data;
 use tinycc_core::graph::{Graph, ValueId};
-use tinycc_core::op::{Op, evaluate};
+use tinycc_core::op::Op;
 use tinycc_core::{Tensor, TensorType};
 
 /// What to compare.

@@ -6,10 +6,9 @@ use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
 use super::tensor::{self, Role};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::graph::{
-    DType, Graph, QuantParams, Shape, Tensor, TensorData, TensorType, Value, ValueId,
-};
+use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Input};
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

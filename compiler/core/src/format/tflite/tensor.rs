@@ -4,7 +4,7 @@
 use super::generated as fb;
 use crate::diagnostic::{Code, Diagnostic, Origin};
 use crate::graph::verify::check_quant;
-use crate::graph::{DType, QuantParams, Shape};
+use crate::tensor::{DType, QuantParams, Shape};
 
 /// What a tensor is in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

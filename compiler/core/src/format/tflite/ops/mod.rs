@@ -11,10 +11,11 @@ mod slice;
 mod unary;
 
 use super::generated as fb;
-use crate::graph::{Tensor, TensorType, ValueId};
+use crate::graph::ValueId;
 use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{Op, OpError};
+use crate::tensor::{Tensor, TensorType};
 
 /// One operand as the reader resolved it.
 #[derive(Clone, Debug)]

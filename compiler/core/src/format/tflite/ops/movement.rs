@@ -1,8 +1,8 @@
 //! Readers of operators that reorder, surround or repeat one operand.
 
 use super::{OpContext, Reading, extents, fb};
-use crate::graph::Shape;
 use crate::op::{BroadcastTo, Mirror, MirrorPad, OpError, Pad, Reshape, Tile, Transpose};
+use crate::tensor::Shape;
 
 /// Target shape from the constant operand, else from the options, else as declared for the result.
 pub(super) fn reshape(c: &OpContext<'_>) -> Result<Reading, OpError> {

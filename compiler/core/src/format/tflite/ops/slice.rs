@@ -2,8 +2,8 @@
 //! knows only plain ranges.
 
 use super::{OpContext, Reading};
-use crate::graph::Shape;
 use crate::op::{Gather, OpError, Range, Slice};
+use crate::tensor::Shape;
 
 pub(super) fn gather(c: &OpContext<'_>) -> Result<Reading, OpError> {
     let o = c.options(c.op.builtin_options_as_gather_options())?;

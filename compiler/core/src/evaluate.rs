@@ -1,8 +1,9 @@
-//! Reference evaluation of a whole graph, operator by operator. Not an operator itself.
+//! Reference evaluation of a whole graph, operator by operator.
 
-use super::{Op, OpError};
 use crate::diagnostic::{Diagnostic, Diagnostics, Origin};
-use crate::graph::{Graph, Tensor, ValueId};
+use crate::graph::{Graph, ValueId};
+use crate::op::{Op, OpError};
+use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// Outputs for the given inputs, both in model order.

@@ -1,5 +1,5 @@
-//! What flows along the edges: element types, shapes, quantization parameters and constant data.
-//! Nothing here knows about operators.
+//! What flows between operators: element types, shapes, quantization parameters and constant data.
+//! The lowest floor of the core: nothing here knows about operators, graphs or kernels.
 
 use std::fmt;
 
