@@ -55,4 +55,12 @@ mod tests {
         let y = eval_i8(&Tanh, (0.5, 0), (1.0 / 128.0, 0), &[-127, -1, 0, 1, 127]);
         assert_eq!(y, [-128, -59, 0, 59, 127]);
     }
+
+    #[test]
+    fn huge_scales_saturate_everywhere() {
+        for scale in [8.0, 10.0, 1000.0] {
+            let y = eval_i8(&Tanh, (scale, 0), (1.0 / 128.0, 0), &[-1, 0, 1]);
+            assert_eq!(y, [-128, -128, 127], "as TensorFlow Lite Micro, zero included");
+        }
+    }
 }

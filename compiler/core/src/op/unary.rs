@@ -86,9 +86,10 @@ impl Q4 {
     /// For operands of this scale.
     #[must_use]
     pub fn new(scale: f32) -> Self {
-        let multiplier = Multiplier::from_real(f64::from(scale) * f64::from(1u32 << 27));
-        let radius = 15.0 * f64::from(1u32 << 27) / 2f64.powi(multiplier.exponent);
-        Self { multiplier, radius: radius.floor() as i64 }
+        let real = f64::from(scale) * f64::from(1u32 << 27);
+        // Not the multiplier's exponent, which ends at 30: from scale 8 on nothing is inside.
+        let radius = 15.0 * f64::from(1u32 << 27) / 2f64.powi(libm::frexp(real).1);
+        Self { multiplier: Multiplier::from_real(real), radius: radius.floor() as i64 }
     }
 
     /// `function` of `x`, which is already minus its zero point, in units of 2^(shift - 31) plus
