@@ -62,6 +62,22 @@ pub struct ConvBuffers {
     pub pad: i32,
 }
 
+impl ConvBuffers {
+    /// Declares the accumulators of `n` output channels from `channel` on, set to their biases.
+    pub fn accumulators(&self, k: &mut KernelBuilder, channel: &Expr, n: usize) -> Vec<Var> {
+        (0..n)
+            .map(|j| {
+                let start = match self.bias {
+                    Some(bias) => k.load(bias, channel.clone() + idx(j)),
+                    None if self.input.ty == Ty::F32 => float(0.0),
+                    None => int(0),
+                };
+                k.var(&format!("acc{j}"), start)
+            })
+            .collect()
+    }
+}
+
 /// b[c] - zero_point * sum of the weights of channel c, and the largest magnitude any partial sum
 /// can reach (numerics 3.5). `per_channel(c)` yields the weights of output channel c.
 ///
@@ -125,16 +141,7 @@ impl Conv {
         n: usize,
     ) {
         let channel = k.let_("c", g.clone() * idx(self.out_channels / self.groups) + oc.clone());
-        let acc: Vec<Var> = (0..n)
-            .map(|j| {
-                let start = match b.bias {
-                    Some(bias) => k.load(bias, channel.clone() + idx(j)),
-                    None if b.input.ty == Ty::F32 => float(0.0),
-                    None => int(0),
-                };
-                k.var(&format!("acc{j}"), start)
-            })
-            .collect();
+        let acc = b.accumulators(k, &channel, n);
         self.taps(k, b, pixel, g, &channel, &acc);
         let out = k.let_("o", pixel.out.clone() * idx(self.out_channels) + channel.clone());
         for (j, &acc) in acc.iter().enumerate() {

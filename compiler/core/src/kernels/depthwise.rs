@@ -3,7 +3,7 @@
 
 use super::conv::{ConvBuffers, Finish, PADDING};
 use super::window::{Pixel, Window, inside};
-use crate::kir::{Expr, KernelBuilder, Ty, Var, float, idx, int};
+use crate::kir::{Expr, KernelBuilder, Var, idx, int};
 
 /// Interior windows up to this many taps are unrolled: constant offsets, no loop overhead.
 const UNROLL: usize = 25;
@@ -49,16 +49,7 @@ impl Depthwise {
         c: &Expr,
         n: usize,
     ) {
-        let acc: Vec<Var> = (0..n)
-            .map(|j| {
-                let start = match b.bias {
-                    Some(bias) => k.load(bias, c.clone() + idx(j)),
-                    None if b.input.ty == Ty::F32 => float(0.0),
-                    None => int(0),
-                };
-                k.var(&format!("acc{j}"), start)
-            })
-            .collect();
+        let acc = b.accumulators(k, c, n);
         let (y, x) = (self.window.y, self.window.x);
         let row_start = pixel.batch.clone() * idx(y.input) + pixel.iy.clone();
         let first = (row_start * idx(x.input) + pixel.ix.clone()) * idx(self.in_channels);

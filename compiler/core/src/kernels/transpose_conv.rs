@@ -2,7 +2,7 @@
 //! reach it, so there are no int32 accumulators in memory. NHWC input, OHWI weights.
 
 use super::conv::{ConvBuffers, Finish};
-use crate::kir::{Expr, KernelBuilder, Ty, Var, float, idx, int};
+use crate::kir::{Expr, KernelBuilder, Ty, Var, idx, int};
 
 /// Output channels computed together; see the convolution.
 const TILE: usize = 4;
@@ -115,16 +115,7 @@ impl TransposeConvKernel {
         c: &Expr,
         count: usize,
     ) {
-        let acc: Vec<Var> = (0..count)
-            .map(|j| {
-                let start = match b.bias {
-                    Some(bias) => k.load(bias, c.clone() + idx(j)),
-                    None if b.input.ty == Ty::F32 => float(0.0),
-                    None => int(0),
-                };
-                k.var(&format!("acc{j}"), start)
-            })
-            .collect();
+        let acc = b.accumulators(k, c, count);
         let Pixel { n, rows: (last_y, first_y), columns: (last_x, first_x), pixel } = pixel;
         k.for_("jy", self.y.steps(), |k, jy| {
             let iy = k.let_("iy", last_y.clone() - jy.clone());
