@@ -46,7 +46,7 @@ fn intrinsic(f: Intrinsic) -> usize {
         Intrinsic::LogQ12 => 400,
         Intrinsic::InvSqrtMultiplier => 160,
         Intrinsic::Requantize | Intrinsic::SoftmaxRecip => 80,
-        Intrinsic::RequantizeShr | Intrinsic::RequantizeShrPos | Intrinsic::Srdhm => 28,
+        Intrinsic::RequantizeShr | Intrinsic::RequantizeShrPos => 28,
         Intrinsic::RoundingDivideByPot
         | Intrinsic::DivRound
         | Intrinsic::SoftmaxShift
@@ -57,7 +57,6 @@ fn intrinsic(f: Intrinsic) -> usize {
         Intrinsic::MinI32 | Intrinsic::MaxI32 | Intrinsic::MinF32 | Intrinsic::MaxF32 => 8,
         Intrinsic::Sxtb16
         | Intrinsic::Sxtb16Ror8
-        | Intrinsic::Sadd16
         | Intrinsic::Smlad
         | Intrinsic::Smmulr
         | Intrinsic::Ssat8 => 4,

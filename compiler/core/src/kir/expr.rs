@@ -140,8 +140,6 @@ intrinsics! {
     RequantizeShr = "requantize_shr"(I32, I32, I32) -> I32;
     /// The same for results that are clamped at or above the zero point afterwards.
     RequantizeShrPos = "requantize_shr_pos"(I32, I32, I32) -> I32;
-    /// Saturating rounding doubling high multiply.
-    Srdhm = "saturating_rounding_doubling_high_mul"(I32, I32) -> I32;
     /// Rounding division by a power of two, half away from zero.
     RoundingDivideByPot = "rounding_divide_by_pot"(I32, I32) -> I32;
     /// x limited to [lo, hi].
@@ -174,8 +172,6 @@ intrinsics! {
     Sxtb16 = "sxtb16"(U32) -> U32;
     /// Bytes 1 and 3, sign-extended to a pair of int16.
     Sxtb16Ror8 = "sxtb16_ror8"(U32) -> U32;
-    /// Pairwise wrapping 16-bit addition.
-    Sadd16 = "sadd16"(U32, U32) -> U32;
     /// acc + lo*lo + hi*hi, wrapping.
     Smlad = "smlad"(U32, U32, I32) -> I32;
     /// (a * b + 2^31) >> 32.
