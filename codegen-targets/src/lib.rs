@@ -25,8 +25,18 @@ pub enum Support {
     No(String),
 }
 
+/// Where the run-time functions of emitted code come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// The part that is used stands in the emitted file.
+    #[default]
+    Embedded,
+    /// The emitted code depends on the crate `tinycc-rt`.
+    Crate,
+}
+
 /// What emission needs to know besides the graph.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EmitOptions {
     /// C identifier that prefixes everything emitted, for example `kws`.
     pub name: String,
@@ -39,6 +49,12 @@ pub struct EmitOptions {
     /// Model file name for comments and the manifest (no directories: output must not depend on
     /// where the model lies).
     pub source: String,
+    /// Emit a whole package around the module (Rust only).
+    pub package: bool,
+    /// Source of the run-time functions (Rust only).
+    pub runtime: Runtime,
+    /// Keep all constants inside the source file instead of a side file (Rust only).
+    pub inline_weights: bool,
 }
 
 /// What emission yields besides files.

@@ -53,6 +53,7 @@ pub fn emit_graph(graph: Graph, file: &str, name: &str, core: Core) -> Result<Bu
         examples: vec!["host".into(), "qemu-mps2-an386".into()],
         options: Default::default(),
         source: file.to_string(),
+        ..Default::default()
     };
     let emitted = tinycc_targets::target("c").expect("target c").emit(&legal, &options)?;
     let folder = TempDir::new().expect("temporary folder");

@@ -54,6 +54,7 @@ fn emit<'a>(case: &'a Case, id: &str, folder: &Path) -> Result<Vec<Emitted<'a>>,
             examples: Vec::new(),
             options: Default::default(),
             source: case.model.clone(),
+            ..Default::default()
         };
         let legal = lower::legalise(graph.clone(), core).map_err(|e| e.to_string())?;
         let target = tinycc_targets::target("c").ok_or("no target c")?;

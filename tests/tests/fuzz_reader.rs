@@ -60,6 +60,7 @@ fn compile(bytes: &[u8]) -> Result<(), Diagnostics> {
             examples: vec!["host".into()],
             options: Default::default(),
             source: "mutated.tflite".into(),
+            ..Default::default()
         };
         tinycc_targets::target("c").expect("target c").emit(&legal, &options)?;
     }

@@ -46,6 +46,7 @@ fn artifacts(model: &str, file_name: &str, name: &str, core: Core) -> BTreeMap<S
         examples: Vec::new(),
         options: BTreeMap::new(),
         source,
+        ..Default::default()
     };
     let target = tinycc_targets::target("c").expect("target c");
     for (path, bytes) in target.emit(&legal, &options).expect("emits").artifacts {

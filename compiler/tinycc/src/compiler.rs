@@ -198,6 +198,7 @@ impl<'a> Compiler<'a> {
             examples: self.options.examples.clone(),
             options: self.options.to_map(),
             source: source.clone(),
+            ..Default::default()
         };
         let emitted = target.emit(&legal, &emit)?;
         let report = Report::new(&source, &name, &self.options, &emitted);
