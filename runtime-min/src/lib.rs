@@ -32,7 +32,7 @@ pub use fixed_point::{
     exp_q5, inv_sqrt_exponent, inv_sqrt_multiplier, inv_sqrt_pairs, log_q12, logistic_q4,
     one_minus_x_over_one_plus_x, one_over_one_plus_x, saturating_rounding_multiply_by_pot, tanh_q4,
 };
-pub use memory::{Arena, Blob, Element, Share, View, Weights};
+pub use memory::{Arena, Element, Share, View, Weights};
 pub use requantize::{
     requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,

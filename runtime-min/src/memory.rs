@@ -237,33 +237,20 @@ impl<T: Element, const LEN: usize> Weights<T, LEN> {
         }
     }
 
+    /// The `LEN` little-endian elements from byte `OFFSET` of a file on, copied while compiling:
+    /// `static W: Weights<i8, 4096> = Weights::cut::<0, N>(include_bytes!("kws.weights"));`
+    /// Out of range, or for a big-endian CPU: does not compile.
+    pub const fn cut<const OFFSET: usize, const BYTES: usize>(file: &[u8; BYTES]) -> Self {
+        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the file") }
+        const { assert!(cfg!(target_endian = "little"), "the file holds little-endian data") }
+        // SAFETY: in range by the assertion, every bit pattern is a T, no alignment is needed.
+        Self(unsafe { file.as_ptr().add(OFFSET).cast::<[T; LEN]>().read_unaligned() })
+    }
+
     /// Address of the first element, valid for reads of all of them.
     #[inline(always)]
     pub const fn as_ptr(&self) -> *const T {
         self.0.as_ptr()
-    }
-}
-
-/// The bytes of a file with weights: `static W: Blob<N> = Blob(*include_bytes!("kws.weights"));`
-#[repr(C, align(8))]
-pub struct Blob<const BYTES: usize>(pub [u8; BYTES]);
-
-impl<const BYTES: usize> Blob<BYTES> {
-    /// `LEN` little-endian elements from byte `OFFSET` on, a multiple of 4 and of the element's
-    /// alignment. Out of range, misaligned or a big-endian CPU: does not compile.
-    #[inline(always)]
-    pub const fn weights<T: Element, const OFFSET: usize, const LEN: usize>(
-        &'static self,
-    ) -> &'static Weights<T, LEN> {
-        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the file") }
-        // A Weights is padded to its alignment; the padding may be that of the blob.
-        const { assert!(OFFSET + size_of::<Weights<T, LEN>>() <= size_of::<Self>(), "no padding") }
-        const { assert!(OFFSET.is_multiple_of(align_of::<Weights<T, LEN>>()), "misaligned") }
-        const { assert!(align_of::<Weights<T, LEN>>() <= align_of::<Self>(), "above the blob's") }
-        const { assert!(cfg!(target_endian = "little"), "the file holds little-endian data") }
-        // SAFETY: in range and aligned by the assertions, every bit pattern is a T, and the
-        // memory is never written.
-        unsafe { &*core::ptr::from_ref(self).cast::<u8>().add(OFFSET).cast::<Weights<T, LEN>>() }
     }
 }
 
@@ -355,19 +342,18 @@ mod tests {
     }
 
     #[test]
-    fn blobs_give_weights_at_offsets() {
-        static BLOB: Blob<29> = Blob([
+    fn weights_are_cut_from_files() {
+        const FILE: &[u8; 29] = &[
             0xFE, 0xFF, 3, 0, 4, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0,
             0x80, 0x3F, 0, 0, 0, 0xC0, 1, 2, 3, 4, 0x80,
-        ]);
-        static HALVES: &Weights<i16, 3> = BLOB.weights::<i16, 0, 3>();
+        ];
+        static HALVES: Weights<i16, 3> = Weights::cut::<0, 29>(FILE);
         assert_eq!(HALVES.0, [-2, 3, 4]);
-        assert_eq!(BLOB.weights::<i32, 4, 1>().0, [4]);
-        assert_eq!(BLOB.weights::<i64, 8, 1>().0, [i64::MAX]);
-        assert_eq!(BLOB.weights::<f32, 16, 2>().0, [1.0, -2.0]);
-        // The last five bytes end inside the padding of the blob.
-        assert_eq!(BLOB.weights::<i8, 24, 5>().0, [1, 2, 3, 4, -128]);
-        assert_eq!(BLOB.weights::<i8, 24, 5>().get(4), -128);
+        assert_eq!(Weights::<i32, 1>::cut::<4, 29>(FILE).0, [4]);
+        assert_eq!(Weights::<i64, 1>::cut::<8, 29>(FILE).0, [i64::MAX]);
+        assert_eq!(Weights::<f32, 2>::cut::<16, 29>(FILE).0, [1.0, -2.0]);
+        assert_eq!(Weights::<i8, 5>::cut::<24, 29>(FILE).0, [1, 2, 3, 4, -128]);
+        assert_eq!(Weights::<i16, 2>::cut::<25, 29>(FILE).0, [0x302, -0x7FFC]);
     }
 
     #[test]
