@@ -8,9 +8,13 @@ use quote::quote;
 use syn::{Expr, Stmt, parse_quote};
 use tinycc_core::kir::{Tile, TileInst, TileReg, Ty};
 
-/// Registers the compiler hands out to assembly operands on Thumb-2: r0..r5, r8..r12 and lr. r6 and
-/// r7 it keeps for itself; the block saves them and uses them for its last two temporaries.
-const OPERANDS: usize = 12;
+/// Registers that assembly operands can be bound to on Thumb-2. Each operand gets one of its own:
+/// the compiler has nothing to choose, hence nothing to run out of.
+const OPERANDS: [&str; 12] =
+    ["r0", "r1", "r2", "r3", "r4", "r5", "r8", "r9", "r10", "r11", "r12", "lr"];
+/// Registers the compiler keeps for itself: the block saves them and uses them for its last two
+/// temporaries.
+const SAVED: [&str; 2] = ["r6", "r7"];
 
 /// What the surrounding function calls the tile's operands.
 
@@ -33,10 +37,8 @@ pub fn statements(tile: &Tile, names: &Names) -> Vec<Stmt> {
     for (cursor, start) in tile.cursors.iter().zip(&names.starts) {
         out.push(let_stmt(&ident(&cursor.name), Some(Ty::I32), false, start.clone()));
     }
-    let fits = tile.accumulators.len() + tile.cursors.len() + usize::from(tile.registers)
-        <= OPERANDS + SAVED.len();
-    if fits && tile.registers > SAVED.len() as u8 {
-        let assembly = assembly(tile, names);
+    if let Some(registers) = Registers::of(tile) {
+        let assembly = assembly(tile, names, &registers);
         out.push(parse_quote!(#[cfg(target_arch = "arm")] #assembly));
         let portable = portable(tile, names);
         out.push(parse_quote!(#[cfg(not(target_arch = "arm"))] #portable));
@@ -47,80 +49,95 @@ pub fn statements(tile: &Tile, names: &Names) -> Vec<Stmt> {
     out
 }
 
-/// Registers the block saves itself.
-const SAVED: [&str; 2] = ["r6", "r7"];
-
 fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
-/// How the text of the assembly names a temporary: the last two are the saved registers.
-fn register(tile: &Tile, r: u8) -> String {
-    let first_saved = tile.registers - SAVED.len() as u8;
-    match r.checked_sub(first_saved) {
-        Some(saved) => SAVED[usize::from(saved)].into(),
-        None => format!("{{r{r}}}"),
+/// Which register holds what inside the assembly.
+struct Registers {
+    accumulators: Vec<&'static str>,
+    cursors: Vec<&'static str>,
+    /// All temporaries, the saved registers last.
+    temporaries: Vec<&'static str>,
+}
+
+impl Registers {
+    /// `None` when the tile needs more than there are.
+    fn of(tile: &Tile) -> Option<Self> {
+        if tile.cursors.is_empty() {
+            return None;
+        }
+        let mut free = OPERANDS.into_iter();
+        let mut take = |n: usize| -> Option<Vec<&'static str>> {
+            let taken: Vec<_> = free.by_ref().take(n).collect();
+            (taken.len() == n).then_some(taken)
+        };
+        let accumulators = take(tile.accumulators.len())?;
+        let cursors = take(tile.cursors.len())?;
+        // One at least is an operand: it brings the end address in.
+        let bound = usize::from(tile.registers).checked_sub(SAVED.len()).filter(|&n| n > 0)?;
+        let mut temporaries = take(bound)?;
+        temporaries.extend(SAVED);
+        Some(Self { accumulators, cursors, temporaries })
+    }
+
+    fn instruction(&self, tile: &Tile, inst: &TileInst) -> String {
+        let reg = |r: &TileReg| self.temporaries.get(usize::from(r.0)).copied().unwrap_or("r7");
+        match inst {
+            TileInst::LoadPair { lo, hi, cursor, offset, advance } => {
+                let (at, stride) = (self.cursors[*cursor], tile.cursors[*cursor].stride);
+                let address = match (advance, offset) {
+                    (true, _) => format!("[{at}], #{stride}"),
+                    (false, 0) => format!("[{at}]"),
+                    (false, n) => format!("[{at}, #{n}]"),
+                };
+                format!("ldrd {}, {}, {address}", reg(lo), reg(hi))
+            }
+            TileInst::Sxtb16 { dst, src, ror8 } => {
+                let rotate = if *ror8 { ", ror #8" } else { "" };
+                format!("sxtb16 {}, {}{rotate}", reg(dst), reg(src))
+            }
+            TileInst::Smlad { acc, a, b } => {
+                let acc = self.accumulators[*acc];
+                format!("smlad {acc}, {}, {}, {acc}", reg(a), reg(b))
+            }
+        }
     }
 }
 
-fn assembly(tile: &Tile, names: &Names) -> TokenStream {
-    // Temporary 0 brings the end address in; it waits on the stack while the loop runs.
-    let mut text = vec!["push {{r6, r7}}".to_string(), "push {{{r0}}}".into(), "2:".into()];
-    text.extend(tile.body.iter().map(|inst| instruction(tile, inst)));
-    let first = tile.cursors.first().map_or("", |c| c.name.as_str());
-    text.push("ldr {r0}, [sp]".into());
-    text.push(format!("cmp {{{first}}}, {{r0}}"));
+fn assembly(tile: &Tile, names: &Names, registers: &Registers) -> TokenStream {
+    // The first temporary brings the end address in; it waits on the stack while the loop runs.
+    let (end, first) = (registers.temporaries[0], registers.cursors[0]);
+    let mut text = vec!["push {{r6, r7}}".to_string(), format!("push {{{{{end}}}}}"), "2:".into()];
+    text.extend(tile.body.iter().map(|inst| registers.instruction(tile, inst)));
+    text.push(format!("ldr {end}, [sp]"));
+    text.push(format!("cmp {first}, {end}"));
     text.push("bne 2b".into());
-    text.push("pop {{{r0}}}".into());
+    text.push(format!("pop {{{{{end}}}}}"));
     text.push("pop {{r6, r7}}".into());
-    let free = (1..tile.registers - SAVED.len() as u8).map(|r| {
-        let r = ident(&format!("r{r}"));
-        quote!(#r = out(reg) _)
-    });
-    let accumulators = names.accumulators.iter().enumerate().map(|(i, acc)| {
-        let a = ident(&format!("a{i}"));
-        quote!(#a = inout(reg) #acc)
-    });
-    let cursors = tile.cursors.iter().zip(&names.buffers).map(|(c, buffer)| {
-        let name = ident(&c.name);
-        quote!(#name = inout(reg) #buffer.as_ptr().offset(#name as isize) => _)
-    });
-    let (start, buffer) = (ident(first), names.buffers.first());
-    let stride = tile.cursors.first().map_or(0, |c| c.stride);
-    let size = names.sizes.first().copied().unwrap_or(1);
-    let elements = Literal::usize_unsuffixed(tile.trips * stride / size);
+    let bound = registers.temporaries.len() - SAVED.len();
+    let temporaries = registers.temporaries[1..bound].iter().map(|r| quote!(out(#r) _));
+    let accumulators =
+        registers.accumulators.iter().zip(&names.accumulators).map(|(r, acc)| quote!(inout(#r) #acc));
+    let cursors = tile.cursors.iter().zip(&names.buffers).zip(&registers.cursors).map(
+        |((c, buffer), r)| {
+            let name = ident(&c.name);
+            quote!(inout(#r) #buffer.as_ptr().offset(#name as isize) => _)
+        },
+    );
+    let start = ident(&tile.cursors[0].name);
+    let buffer = &names.buffers[0];
+    let elements = Literal::usize_unsuffixed(tile.trips * tile.cursors[0].stride / names.sizes[0]);
     quote! {{
         let end = #buffer.as_ptr().offset(#start as isize).add(#elements);
         core::arch::asm!(
             #(#text,)*
-            r0 = inout(reg) end => _,
-            #(#free,)*
+            inout(#end) end => _,
+            #(#temporaries,)*
             #(#accumulators,)*
             #(#cursors,)*
         );
     }}
-}
-
-fn instruction(tile: &Tile, inst: &TileInst) -> String {
-    let reg = |r: &TileReg| register(tile, r.0);
-    match inst {
-        TileInst::LoadPair { lo, hi, cursor, offset, advance } => {
-            let c = &tile.cursors[*cursor];
-            let address = match (advance, offset) {
-                (true, _) => format!("[{{{}}}], #{}", c.name, c.stride),
-                (false, 0) => format!("[{{{}}}]", c.name),
-                (false, n) => format!("[{{{}}}, #{n}]", c.name),
-            };
-            format!("ldrd {}, {}, {address}", reg(lo), reg(hi))
-        }
-        TileInst::Sxtb16 { dst, src, ror8 } => {
-            let rotate = if *ror8 { ", ror #8" } else { "" };
-            format!("sxtb16 {}, {}{rotate}", reg(dst), reg(src))
-        }
-        TileInst::Smlad { acc, a, b } => {
-            format!("smlad {{a{acc}}}, {}, {}, {{a{acc}}}", reg(a), reg(b))
-        }
-    }
 }
 
 fn portable(tile: &Tile, names: &Names) -> TokenStream {
