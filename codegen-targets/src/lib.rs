@@ -3,6 +3,7 @@
 //! One module per target, plus `boards/` with example firmware as data.
 
 pub mod c;
+pub mod rust;
 
 use std::collections::BTreeMap;
 use tinycc_core::diagnostic::Diagnostics;

@@ -1,0 +1,3 @@
+//! The Rust target.
+
+pub mod runtime;
