@@ -48,3 +48,18 @@ pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
 
 /// The C99 header with the same functions, named `tcc_` plus the Rust name.
 pub const C_HEADER: &str = include_str!("../include/tinycc_rt.h");
+
+/// The modules that emitted Rust embeds pieces of: name and source, in an order without meaning.
+///
+/// Their items can stand in one flat module: no two have the same name, all are called by their
+/// plain names, and no macro makes items.
+pub const RUST_SOURCES: &[(&str, &str)] = &[
+    ("round", include_str!("round.rs")),
+    ("requantize", include_str!("requantize.rs")),
+    ("fixed_point", include_str!("fixed_point.rs")),
+    ("softmax", include_str!("softmax.rs")),
+    ("dsp", include_str!("dsp.rs")),
+    ("dsp_asm", include_str!("dsp_asm.rs")),
+    ("math", include_str!("math.rs")),
+    ("memory", include_str!("memory.rs")),
+];

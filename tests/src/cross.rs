@@ -108,7 +108,8 @@ impl Board {
         let mut command = Command::new(cargo());
         command.args([verb, "--quiet", "--release", "--offline", "--config", &flags]);
         command.args(["--config", &linker]).current_dir(package);
-        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"]
+        for variable in
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"]
         {
             command.env_remove(variable);
         }

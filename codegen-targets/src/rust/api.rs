@@ -86,6 +86,9 @@ pub fn items(module: &Module, options: &EmitOptions, used: &mut BTreeSet<String>
     if !module.outputs.is_empty() {
         used.insert("tensor".into());
     }
+    for port in module.inputs.iter().chain(&module.outputs) {
+        used.insert(super::lexical::type_name(Ty::from(port.ty.dtype)).into());
+    }
     used.extend(["new", "bytes", "bytes_mut", "zeroise", "Default", "default"].map(String::from));
     items.push(invoke(module));
     items
@@ -205,9 +208,9 @@ fn invoke(module: &Module) -> Item {
         _many => (quote!((#(#result_types,)*)), quote!((#(*#results(arena),)*))),
     };
     // Parameters hide the functions of the same name, hence `self::`.
-    let many = (inputs.len() > 6).then(|| {
-        quote!(#[allow(clippy::too_many_arguments, reason = "one per input of the model")])
-    });
+    let many = (inputs.len() > 6).then(
+        || quote!(#[allow(clippy::too_many_arguments, reason = "one per input of the model")]),
+    );
     let arena = Ident::new("arena", Span::call_site());
     parse_quote! {
         /// One inference: copies the input into the arena, runs, returns a copy of the output.

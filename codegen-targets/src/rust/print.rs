@@ -161,7 +161,11 @@ impl<'a> Printer<'a> {
         }
         out.push(let_stmt(&name, None, true, int(0, None)));
         let step = int(step as i64, None);
-        body.stmts.push(expression(binary(syn::BinOp::AddAssign(Default::default()), variable(&name), step)));
+        body.stmts.push(expression(binary(
+            syn::BinOp::AddAssign(Default::default()),
+            variable(&name),
+            step,
+        )));
         let cond = binary(syn::BinOp::Lt(Default::default()), variable(&name), end);
         out.push(Stmt::Expr(
             Expr::While(syn::ExprWhile {

@@ -1,6 +1,6 @@
 //! The emitted module: interface, run function, layer functions, constants, run-time functions.
 
-use super::lexical::{doc_text, identifier, type_node};
+use super::lexical::{doc_text, identifier, type_name, type_node};
 use super::print::{Comments, Printer, call, expression, method_call};
 use super::{api, runtime, text};
 use crate::constants::{Array, Constants};
@@ -71,15 +71,13 @@ pub fn print(module: &Module, options: &EmitOptions) -> Source {
     items.extend(file.statics());
     let mut all = file.imports();
     all.extend(items);
-    if options.runtime == Runtime::Embedded {
-        let content = runtime::select(&file.used);
-        all.push(parse_quote! {
-            /// The part of `tinycc-rt` that this model uses.
-            mod rt { #(#content)* }
-        });
-    }
     let body = text::set_data(&text::items(&all, &file.comments), &file.arrays);
-    let text = format!("{}\n{body}", api::head(module, options));
+    let mut text = format!("{}\n{body}", api::head(module, options));
+    if options.runtime == Runtime::Embedded {
+        text.push_str("\n/// The part of `tinycc-rt` that this model uses.\nmod rt {\n");
+        text.push_str(&text::indented(&runtime::text(&file.used)));
+        text.push_str("}\n");
+    }
     Source { text, weights: file.weights, is_unsafe: file.is_unsafe }
 }
 
@@ -93,7 +91,9 @@ impl File<'_> {
             .collect();
         let mut items = Vec::new();
         if self.options.runtime == Runtime::Crate {
-            items.push(parse_quote!(use tinycc_rt as rt;));
+            items.push(parse_quote!(
+                use tinycc_rt as rt;
+            ));
         }
         if !names.is_empty() {
             items.push(parse_quote!(use self::rt::{#(#names),*};));
@@ -124,6 +124,7 @@ impl File<'_> {
             block = syn::Block { brace_token: Default::default(), stmts };
         }
         let uses = Uses::of(&kernel.body);
+        self.used.extend(kernel.params().map(|(_, b)| type_name(b.ty).to_string()));
         let params: Vec<syn::FnArg> = kernel
             .params()
             .map(|(b, buffer)| {
@@ -209,7 +210,7 @@ impl File<'_> {
             let (name, ty) = (static_name(&array.name), type_node(array.ty));
             let len = array.data.len().max(1);
             let length = Literal::usize_unsuffixed(len);
-            self.used.insert("Weights".into());
+            self.used.extend(["Weights", type_name(array.ty)].map(String::from));
             let item = if len * array.ty.size() < SIDE_FILE_FROM {
                 self.arrays.push(literal(array));
                 let marker = text::data_marker(self.arrays.len() - 1);
@@ -272,4 +273,3 @@ fn lint_of(array: &Array<'_>) -> Option<proc_macro2::TokenStream> {
 fn static_name(name: &str) -> Ident {
     identifier(&name.to_uppercase())
 }
-

@@ -1,8 +1,8 @@
 //! Finished text from syn items: prettyplease prints each item; comments, blank lines and long
 //! number lists, which it does not know, are set here.
 
-use super::print::Comments;
 use super::lexical::float_text;
+use super::print::Comments;
 use tinycc_core::TensorData;
 use tinycc_core::kir::Ty;
 
@@ -24,22 +24,15 @@ pub fn items(items: &[syn::Item], comments: &Comments) -> String {
 }
 
 fn item_text(item: &syn::Item, comments: &Comments) -> String {
-    if let syn::Item::Mod(module) = item
-        && let Some((_, content)) = &module.content
-        && !content.is_empty()
-    {
-        let mut empty = module.clone();
-        empty.content = Some((syn::token::Brace::default(), Vec::new()));
-        let frame = item_text(&syn::Item::Mod(empty), comments);
-        let inner: String = items(content, comments)
-            .lines()
-            .map(|l| if l.is_empty() { "\n".into() } else { format!("    {l}\n") })
-            .collect();
-        return frame.replacen("{}", &format!("{{\n{inner}}}"), 1);
-    }
     let items = vec![item.clone()];
     let file = syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items };
     set_comments(&prettyplease::unparse(&file), comments)
+}
+
+/// The lines one level deeper.
+#[must_use]
+pub fn indented(text: &str) -> String {
+    text.lines().map(|l| if l.is_empty() { "\n".into() } else { format!("    {l}\n") }).collect()
 }
 
 /// Marker statements become comment lines.

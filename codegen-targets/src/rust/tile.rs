@@ -117,14 +117,16 @@ fn assembly(tile: &Tile, names: &Names, registers: &Registers) -> TokenStream {
     text.push("pop {{r6, r7}}".into());
     let bound = registers.temporaries.len() - SAVED.len();
     let temporaries = registers.temporaries[1..bound].iter().map(|r| quote!(out(#r) _));
-    let accumulators =
-        registers.accumulators.iter().zip(&names.accumulators).map(|(r, acc)| quote!(inout(#r) #acc));
-    let cursors = tile.cursors.iter().zip(&names.buffers).zip(&registers.cursors).map(
-        |((c, buffer), r)| {
+    let accumulators = registers
+        .accumulators
+        .iter()
+        .zip(&names.accumulators)
+        .map(|(r, acc)| quote!(inout(#r) #acc));
+    let cursors =
+        tile.cursors.iter().zip(&names.buffers).zip(&registers.cursors).map(|((c, buffer), r)| {
             let name = ident(&c.name);
             quote!(inout(#r) #buffer.as_ptr().offset(#name as isize) => _)
-        },
-    );
+        });
     let start = ident(&tile.cursors[0].name);
     let buffer = &names.buffers[0];
     let elements = Literal::usize_unsuffixed(tile.trips * tile.cursors[0].stride / names.sizes[0]);
