@@ -1,32 +1,7 @@
-//! The facade: model bytes and [`Options`] in, files and a [`Report`] out. Nothing here prints or
-//! exits; only [`verify`] and [`write`](mod@write) touch the disk.
-//!
-//! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let bytes = std::fs::read("model.tflite")?;
-//! let output = tinycc::Compiler::new(&bytes, tinycc::Options::default()).compile()?;
-//! println!("{}", output.report.to_text());
-//! # Ok(())
-//! # }
-//! ```
+//! The front door: the compiler as a library (feature `cli`, on by default). Without features a
+//! `no_std` crate without dependencies, which firmware can name. It has no code of its own.
 
-mod budget;
-mod capability;
-mod compiler;
-pub mod inspect;
-mod name;
-mod options;
-mod report;
-pub mod support;
-mod table;
-pub mod verify;
-pub mod write;
+#![no_std]
 
-pub use capability::{survey, unsupported};
-pub use compiler::{Compiler, Output};
-pub use name::{is_identifier, model_name};
-pub use options::{CoreName, InputShape, Options, Size};
-pub use report::{LayerInfo, PortInfo, Report, Totals};
-pub use table::{Align, Table};
-pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics};
-pub use tinycc_targets::{Artifacts, TARGETS, target};
+#[cfg(feature = "cli")]
+pub use tinycc_driver::*;

@@ -24,7 +24,7 @@ pub(super) struct Args {
     #[arg(long, short, value_name = "DIR", default_value = "out")]
     out: PathBuf,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Print an intermediate form to stdout and write no files.
     #[arg(long, value_enum, conflicts_with = "report")]
     emit: Option<Emit>,

@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
     let text = match failure {
         Failure::Diagnostics(problems) => problems.to_string(),
         Failure::Message(message) => {
-            format!("error: {}", tinycc_core::diagnostic::printable(&message))
+            format!("error: {}", tinycc::printable(&message))
         }
         Failure::Silent => return ExitCode::FAILURE,
     };
@@ -173,6 +173,28 @@ mod tests {
     #[test]
     fn the_declaration_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn parse(args: &[String]) -> tinycc::Options {
+        let line = ["tinycc", "compile", "x.tflite"].map(str::to_string);
+        let cli = Cli::try_parse_from(line.into_iter().chain(args.iter().cloned()));
+        let Command::Compile(args) = cli.expect("accepted").command else { panic!("compile") };
+        args.options
+    }
+
+    #[test]
+    fn options_round_trip_through_arguments() {
+        assert_eq!(parse(&[]), tinycc::Options::default(), "the defaults are stated twice");
+        let options = tinycc::Options {
+            target: "c".into(),
+            name: Some("kws".into()),
+            core: tinycc::CoreName::CortexM4,
+            examples: vec!["host".into(), "qemu-mps2-an386".into()],
+            max_arena: Some(tinycc::Size(32 * 1024)),
+            max_flash: Some(tinycc::Size(1)),
+            input_shapes: vec!["a=b:0=1x2x3".parse().expect("a"), "y=7".parse().expect("y")],
+        };
+        assert_eq!(parse(&options.to_args()), options);
     }
 
     #[test]
