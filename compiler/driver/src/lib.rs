@@ -30,5 +30,5 @@ pub use options::{CoreName, InputShape, Options, RuntimeName, Size};
 pub use report::{LayerInfo, PortInfo, Report, Totals};
 pub use settings::Settings;
 pub use table::{Align, Table};
-pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, printable};
+pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin, printable};
 pub use tinycc_targets::{Artifacts, TARGETS, target};
