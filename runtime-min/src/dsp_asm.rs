@@ -6,9 +6,6 @@
 //! From `smmulr` and `ssat8`, and from `clamp` to -128..=127, the compiler makes the instruction
 //! `smmulr` or `ssat`.
 
-#[cfg(target_arch = "arm")]
-use core::arch::asm;
-
 /// [`sxtb16`](crate::sxtb16) as the instruction.
 #[cfg(target_arch = "arm")]
 #[inline(always)]
@@ -16,7 +13,7 @@ pub fn sxtb16_asm(x: u32) -> u32 {
     let y;
     // SAFETY: registers only; a CPU without the instruction is refused by the assembler.
     unsafe {
-        asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags));
+        core::arch::asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags));
     }
     y
 }
@@ -28,7 +25,7 @@ pub fn sxtb16_ror8_asm(x: u32) -> u32 {
     let y;
     // SAFETY: registers only; a CPU without the instruction is refused by the assembler.
     unsafe {
-        asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags));
+        core::arch::asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags));
     }
     y
 }
@@ -41,7 +38,7 @@ pub fn smlad_asm(a: u32, b: u32, acc: i32) -> i32 {
     // SAFETY: registers and the sticky overflow flag only; a CPU without the instruction is
     // refused by the assembler.
     unsafe {
-        asm!("smlad {}, {}, {}, {}", lateout(reg) y, in(reg) a, in(reg) b, in(reg) acc, options(pure, nomem, nostack));
+        core::arch::asm!("smlad {}, {}, {}, {}", lateout(reg) y, in(reg) a, in(reg) b, in(reg) acc, options(pure, nomem, nostack));
     }
     y
 }

@@ -5,6 +5,8 @@
 //! imported name of `core`. What a part uses is read off its paths, macro arguments included;
 //! methods count where the receiver is `self`, `Self` or a named type. The sources keep to that.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "syn's enums cannot be listed in full")]
+
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use syn::visit::{self, Visit};
@@ -30,21 +32,19 @@ pub fn text(wanted: &BTreeSet<String>) -> String {
     let items = choose(wanted, parts(mark_safety));
     let printed = prettyplease::unparse(&syn::parse_quote!(#(#items)*));
     let mut out = String::new();
-    let mut closed = false;
+    let (mut closed, mut of_trait) = (false, false);
     for line in printed.lines() {
         let code = line.trim_start();
-        let starts = ["///", "#[", "pub", "fn ", "const fn ", "unsafe impl", "impl"];
-        if closed && starts.iter().any(|start| code.starts_with(start)) {
+        let starts = ["//", "#[", "pub", "fn ", "const fn ", "unsafe impl", "impl"];
+        let follows = of_trait && code.starts_with(MARK);
+        if closed && !follows && starts.iter().any(|start| code.starts_with(start)) {
             out.push('\n');
         }
-        closed =
-            line == "}" || line == "    }" || line.ends_with(';') && !line.starts_with([' ', 'u']);
-        match code.strip_prefix(MARK) {
-            Some(comment) => {
-                out.extend([&line[..line.len() - code.len()], "//", comment, "\n"]);
-            }
-            None => out.extend([line, "\n"]),
-        }
+        closed = !line.starts_with(' ') && line.ends_with(['}', ';']) || line == "    }";
+        of_trait = line.starts_with("unsafe impl");
+        // Macro arguments are printed token by token.
+        let line = line.replacen(MARK, "//", 1).replace("in (reg)", "in(reg)");
+        out.extend([&line, "\n"]);
     }
     out
 }
