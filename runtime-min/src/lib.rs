@@ -48,7 +48,7 @@
 //! | [`fixed_point`] | reciprocal, exponential, logistic, tanh, logarithm, inverse square root | reciprocal, logarithm, inverse square root |
 //! | [`softmax`] | the end of an int8 softmax row | all |
 //! | [`dsp`] | two- and four-lane operations of the Arm DSP extension, portable | all |
-//! | [`dsp_asm`] | those that LLVM does not find, as instructions | part of `dsp` |
+//! | [`dsp_asm`] | some of them as instructions, on Arm | part of `dsp` |
 //! | [`math`] | `expf`, `logf`, `tanhf`, `erff`, `expm1f` within 2 ulp; `sqrtf`, `floorf`, `fabsf` exact | from `<math.h>` |
 //!
 //! Only in Rust, because the compiler turns them into tables before C is written: `exp_q5`,
@@ -78,7 +78,7 @@ pub mod softmax;
 
 pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
 #[cfg(target_arch = "arm")]
-pub use dsp_asm::{smlad_asm, sxtb16_asm, sxtb16_ror8_asm};
+pub use dsp_asm::{smlad_asm, ssat8_asm, sxtb16_asm, sxtb16_ror8_asm};
 pub use fixed_point::{
     exp_q5, inv_sqrt_exponent, inv_sqrt_multiplier, inv_sqrt_pairs, log_q12, logistic_q4,
     one_minus_x_over_one_plus_x, one_over_one_plus_x, saturating_rounding_multiply_by_pot, tanh_q4,
