@@ -70,8 +70,7 @@ impl Form {
 
     /// `a * self + b * other`.
     pub fn combined(&self, a: i128, other: &Form, b: i128) -> Option<Form> {
-        let constant =
-            self.constant.checked_mul(a)?.checked_add(other.constant.checked_mul(b)?)?;
+        let constant = self.constant.checked_mul(a)?.checked_add(other.constant.checked_mul(b)?)?;
         let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
         let (mut left, mut right) = (self.terms.iter().peekable(), other.terms.iter().peekable());
         loop {

@@ -167,7 +167,10 @@ impl Context {
                 (negated(hi).map(|v| div_ceil(v, c)), negated(lo).map(|v| v.div_euclid(c)))
             };
             let old = self.range_of(atom);
-            let new = Range::new(lo.map_or(old.lo, |v| v.max(old.lo)), hi.map_or(old.hi, |v| v.min(old.hi)));
+            let new = Range::new(
+                lo.map_or(old.lo, |v| v.max(old.lo)),
+                hi.map_or(old.hi, |v| v.min(old.hi)),
+            );
             if new != old
                 && let Some(r) = self.ranges.get_mut(atom)
             {

@@ -253,10 +253,7 @@ impl Context {
                     return self.in_range(lo.hull(hi));
                 }
                 let limited = |v: i128, lo: i128, hi: i128| v.max(lo).min(hi);
-                self.in_range(Range::new(
-                    limited(v.lo, lo.lo, hi.lo),
-                    limited(v.hi, lo.hi, hi.hi),
-                ))
+                self.in_range(Range::new(limited(v.lo, lo.lo, hi.lo), limited(v.hi, lo.hi, hi.hi)))
             }
             (Intrinsic::MinI32, &[x, y], &[a, b]) => {
                 let min = self.fresh(Range::new(a.lo.min(b.lo), a.hi.min(b.hi)));

@@ -5,9 +5,7 @@
 use super::affine::{Form, Range};
 use super::context::{Context, Truth};
 use super::value::{Value, limits};
-use crate::kir::{
-    Access, BinOp, Buf, BufDecl, Expr, Kernel, Stmt, Tile, TileInst, Ty, Var, text,
-};
+use crate::kir::{Access, BinOp, Buf, BufDecl, Expr, Kernel, Stmt, Tile, TileInst, Ty, Var, text};
 use crate::tensor::TensorData;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +37,8 @@ pub(super) fn prove(kernel: &Kernel) -> Found {
         };
         walk.block(&kernel.body);
         let (found, assigned) = (walk.found, walk.assigned);
-        let grows = |id: &u32, range: &Range| {
-            !assumed.get(id).is_some_and(|&known| range.within(known))
-        };
+        let grows =
+            |id: &u32, range: &Range| !assumed.get(id).is_some_and(|&known| range.within(known));
         let growing: Vec<u32> =
             assigned.iter().filter(|(id, r)| grows(id, r)).map(|(id, _)| *id).collect();
         if growing.is_empty() {
@@ -287,8 +284,8 @@ impl Walk<'_> {
             let proved = match (&first, reach) {
                 (_, Reach::Nothing) => true,
                 (Some(first), Reach::Words { lo, hi }) => {
-                    let aligned = first.terms.iter().all(|t| t.1 % 4 == 0)
-                        && first.constant % 4 == 0;
+                    let aligned =
+                        first.terms.iter().all(|t| t.1 % 4 == 0) && first.constant % 4 == 0;
                     aligned && self.context.proves(first, Range::new(-lo, size - hi))
                 }
                 (None, _) | (_, Reach::Unknown) => false,
@@ -373,4 +370,3 @@ fn changed(body: &[Stmt]) -> BTreeSet<Var> {
     }
     vars
 }
-
