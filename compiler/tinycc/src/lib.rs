@@ -1,32 +1,92 @@
-//! The facade: model bytes and [`Options`] in, files and a [`Report`] out. Nothing here prints or
-//! exits; only [`verify`] and [`write`](mod@write) touch the disk.
+//! Neural networks for microcontrollers, compiled ahead of time. This crate is the front door: what
+//! firmware needs to include a model is `no_std` and has no dependencies; the compiler itself, as a
+//! library and as the command line tool, is the feature `cli`, which is on by default.
 //!
-//! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let bytes = std::fs::read("model.tflite")?;
-//! let output = tinycc::Compiler::new(&bytes, tinycc::Options::default()).compile()?;
-//! println!("{}", output.report.to_text());
-//! # Ok(())
-//! # }
+//! Firmware takes the small half:
+//!
+//! ```toml
+//! [dependencies]
+//! tinycc = { version = "0.1", default-features = false }
+//!
+//! [build-dependencies]
+//! tinycc-build = "0.1"
 //! ```
+//!
+//! # First door: a build script
+//!
+//! `build.rs` compiles the model with `tinycc-build`, for the processor that cargo builds for:
+//!
+//! ```ignore
+//! fn main() -> Result<(), tinycc_build::Error> {
+//!     tinycc_build::Config::new("models/kws.tflite")
+//!         .target_from_env()
+//!         .max_arena("32K")
+//!         .compile()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! and a module of the program includes it by its name:
+//!
+//! ```ignore
+//! mod kws {
+//!     tinycc::include_model!("kws");
+//! }
+//!
+//! let mut arena = kws::Arena::new();
+//! let scores = kws::invoke(&mut arena, &samples);
+//! ```
+//!
+//! # Second door: an attribute
+//!
+//! With the feature `macros`, without a build script:
+//!
+//! ```ignore
+//! #[tinycc::model("models/kws.tflite", max_arena = "32K")]
+//! struct Kws;
+//!
+//! let mut arena = Kws::new_arena();
+//! let scores = Kws::invoke(&mut arena, &samples);
+//! ```
+#![cfg_attr(
+    feature = "cli",
+    doc = r#"
+# The compiler as a library
 
-mod budget;
-mod capability;
-mod compiler;
-pub mod inspect;
-mod name;
-mod options;
-mod report;
-pub mod support;
-mod table;
-pub mod verify;
-pub mod write;
+Feature `cli`:
 
-pub use capability::{survey, unsupported};
-pub use compiler::{Compiler, Output};
-pub use name::{is_identifier, model_name};
-pub use options::{CoreName, InputShape, Options, Size};
-pub use report::{LayerInfo, PortInfo, Report, Totals};
-pub use table::{Align, Table};
-pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics};
-pub use tinycc_targets::{Artifacts, TARGETS, target};
+```no_run
+# fn main() -> Result<(), Box<dyn std::error::Error>> {
+let bytes = std::fs::read("model.tflite")?;
+let options = tinycc::Options { target: "c".into(), ..tinycc::Options::default() };
+let output = tinycc::Compiler::new(&bytes, options).file("model.tflite").compile()?;
+println!("{}", output.report.to_text());
+# Ok(())
+# }
+```
+"#
+)]
+#![no_std]
+
+#[cfg(feature = "cli")]
+pub use tinycc_driver::*;
+#[cfg(feature = "macros")]
+pub use tinycc_macros::model;
+
+/// Includes a model that `tinycc-build` compiled, by its name, at the place of the call. The place
+/// is a module of yours, which gives the model its name in the program:
+///
+/// ```ignore
+/// mod kws {
+///     tinycc::include_model!("kws");
+/// }
+/// ```
+///
+/// The name is that of the model file without its ending, with `_` for what cannot stand in an
+/// identifier, unless the build script gives another.
+#[macro_export]
+macro_rules! include_model {
+    ($name:literal) => {
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
+    };
+}

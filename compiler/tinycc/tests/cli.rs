@@ -203,7 +203,7 @@ fn intermediate_forms() {
 fn wrong_options() {
     let model = fixture("sine/sine_int8.tflite");
     let (dir, _path, out) = out();
-    let cases: [(&[&str], i32, &str); 10] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["--max-arena", "32Q"], 2, "not a size"),
         (&["--core", "z80"], 2, "cortex-m4"),
         (&["--report", "json", "--emit", "c"], 2, "cannot be used"),
@@ -211,6 +211,9 @@ fn wrong_options() {
         (&["--name", "1x"], 1, "TCC0601"),
         (&["--name", "math"], 1, "standard header"),
         (&["--target", "cobol"], 1, "the targets are: c"),
+        (&["--crate"], 1, "--crate does not apply to target c"),
+        (&["--runtime", "crate"], 1, "--target rust"),
+        (&["--config", "no-such.toml"], 1, "cannot read no-such.toml"),
         (&["--example", "toaster"], 1, "qemu-mps2-an386"),
         (&["--input-shape", "nope=1x1"], 1, "the inputs are: x"),
         (&["--input-shape", "x=1x1", "--input-shape", "x=1x1"], 1, "twice"),
@@ -256,4 +259,30 @@ fn a_file_too_large_for_a_model_is_not_read() {
     let run = tinycc(&["compile", model.to_str().expect("UTF-8"), "--out", &out]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("3221225472 bytes, a model has at most"), "{}", run.stderr);
+}
+
+#[test]
+fn options_come_from_a_file_and_the_command_line_wins() {
+    let (dir, path, out) = out();
+    let model = fixture("sine/sine_int8.tflite");
+    let config = dir.path().join("tinycc.toml");
+    let config = config.to_str().expect("UTF-8");
+    let text = "name = \"fromfile\"\ncore = \"cortex-m4\"\nmax-arena = \"31\"\n\
+                example = [\"host\"]\ninput-shape = [\"x=1x1\"]\n";
+    std::fs::write(config, text).expect("writes");
+    let base = ["compile", &model, "--out", &out, "--config", config];
+    let run = tinycc(&base);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("--max-arena 31"), "{}", run.stderr);
+    let given = ["--max-arena", "1K", "--core", "generic", "--report", "json"];
+    let run = tinycc(&[&base[..], &given].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let report: tinycc::Report = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!((report.name.as_str(), report.core.as_str()), ("fromfile", "generic"));
+    assert_eq!(files(&path), ["example", "fromfile.c", "fromfile.h", "fromfile.json"]);
+    std::fs::write(config, "max-aren = \"1K\"\n").expect("writes");
+    let run = tinycc(&base);
+    assert_eq!(run.code, 1);
+    let says = run.stderr.contains("tinycc.toml") && run.stderr.contains("`max-arena`");
+    assert!(says && run.stderr.contains("TCC0601"), "{}", run.stderr);
 }

@@ -11,6 +11,8 @@ use crate::tensor::TensorData;
 /// Output channels computed together: four accumulators and four weight streams fit the registers
 /// of the smallest cores.
 const TILE: usize = 4;
+/// Taps of an interior run per loop iteration: constant offsets, a quarter of the loop overhead.
+const UNROLL: usize = 4;
 /// Comment of the branch that stands for a tap outside the input.
 pub(super) const PADDING: &str = "Outside the input: padding is the zero point.";
 
@@ -111,6 +113,16 @@ pub fn fold_zero_point<'a, I: Iterator<Item = &'a i8>>(
     Ok((folded, bound))
 }
 
+/// `acc[j] += x[at + i] * w[wat + j * taps + i]` for `i in 0..length`.
+struct Run {
+    /// `None` reads padding.
+    at: Option<Expr>,
+    wat: Expr,
+    length: usize,
+    /// Taps per loop iteration.
+    unroll: usize,
+}
+
 impl Conv {
     /// Builds the loops.
     pub fn build(&self, k: &mut KernelBuilder, b: &ConvBuffers, finish: &Finish) {
@@ -161,14 +173,15 @@ impl Conv {
     ) {
         let (y, x) = (self.window.y, self.window.x);
         let group_in = self.in_channels / self.groups;
-        let taps = y.kernel * x.kernel * group_in;
-        let weights = k.let_("w0", channel.clone() * idx(taps));
+        let weights = k.let_("w0", channel.clone() * idx(self.taps_count()));
         let row_start = pixel.batch.clone() * idx(y.input) + pixel.iy.clone();
         let first = (row_start * idx(x.input) + pixel.ix.clone()) * idx(self.in_channels)
             + g.clone() * idx(group_in);
         let first = k.let_("x0", first);
         // Without dilation and groups, a row of taps is one contiguous run.
         let contiguous = pixel.interior && (x.dilation == 1 && self.groups == 1 || x.kernel == 1);
+        let unroll = if pixel.interior { UNROLL } else { 1 };
+        let run = |at, wat, length| Run { at, wat, length, unroll };
         k.for_("ky", y.kernel, |k, ky| {
             let row = k.let_(
                 "x1",
@@ -176,7 +189,7 @@ impl Conv {
             );
             let wrow = k.let_("w1", weights.clone() + ky.clone() * idx(x.kernel * group_in));
             if contiguous {
-                self.run(k, b, acc, Some(row), &wrow, x.kernel * group_in);
+                self.run(k, b, acc, &run(Some(row), wrow, x.kernel * group_in));
                 return;
             }
             let iy = k.let_("ty", pixel.iy.clone() + ky * idx(y.dilation));
@@ -185,18 +198,18 @@ impl Conv {
                 let wat = wrow.clone() + kx.clone() * idx(group_in);
                 if pixel.interior {
                     let (at, wat) = (k.let_("x2", at), k.let_("w2", wat));
-                    self.run(k, b, acc, Some(at), &wat, group_in);
+                    self.run(k, b, acc, &run(Some(at), wat, group_in));
                     return;
                 }
                 let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 let wat = k.let_("w2", wat);
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
-                    |k| self.run(k, b, acc, Some(at), &wat, group_in),
+                    |k| self.run(k, b, acc, &run(Some(at), wat.clone(), group_in)),
                     |k| {
                         if b.pad != 0 {
                             k.comment(PADDING);
-                            self.run(k, b, acc, None, &wat, group_in);
+                            self.run(k, b, acc, &run(None, wat.clone(), group_in));
                         }
                     },
                 );
@@ -204,29 +217,36 @@ impl Conv {
         });
     }
 
-    /// `acc[j] += x[at + i] * w[wat + j * taps + i]` for `i in 0..length`; `at` None reads padding.
-    fn run(
-        &self,
-        k: &mut KernelBuilder,
-        b: &ConvBuffers,
-        acc: &[Var],
-        at: Option<Expr>,
-        wat: &Expr,
-        length: usize,
-    ) {
-        let (y, x) = (self.window.y, self.window.x);
-        let taps = y.kernel * x.kernel * (self.in_channels / self.groups);
-        k.for_("i", length, |k, i| {
-            let value = match &at {
-                Some(at) => k.load_wide(b.input, at.clone() + i.clone()),
+    fn run(&self, k: &mut KernelBuilder, b: &ConvBuffers, acc: &[Var], run: &Run) {
+        let Run { at, wat, length, unroll } = run;
+        let (length, unroll) = (*length, *unroll);
+        let step = |k: &mut KernelBuilder, at: Option<&Expr>, wat: &Expr, u: usize| {
+            let value = match at {
+                Some(at) => k.load_wide(b.input, at.clone() + idx(u)),
                 None => int(i64::from(b.pad)),
             };
             let value = k.let_("v", value);
             for (j, &acc) in acc.iter().enumerate() {
-                let weight = k.load_wide(b.weights, wat.clone() + i.clone() + idx(j * taps));
+                let weight = k.load_wide(b.weights, wat.clone() + idx(j * self.taps_count() + u));
                 k.accumulate(acc, value.clone() * weight);
             }
+        };
+        let full = length / unroll * unroll;
+        k.for_step("i", full, unroll, |k, i| {
+            let at = at.as_ref().map(|at| k.let_("xi", at.clone() + i.clone()));
+            let wat = k.let_("wi", wat.clone() + i);
+            (0..unroll).for_each(|u| step(k, at.as_ref(), &wat, u));
         });
+        let rest = |k: &mut KernelBuilder, i: Expr| {
+            let at = at.as_ref().map(|at| at.clone() + i.clone());
+            step(k, at.as_ref(), &(wat.clone() + i), 0);
+        };
+        (full..length).for_each(|i| rest(k, idx(i)));
+    }
+
+    /// Weights of one output channel.
+    fn taps_count(&self) -> usize {
+        self.window.y.kernel * self.window.x.kernel * (self.in_channels / self.groups)
     }
 }
 

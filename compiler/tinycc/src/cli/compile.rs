@@ -1,9 +1,9 @@
 //! `tinycc compile`.
 
 use super::{Failure, Format, Shell, read, shown};
-use clap::ValueEnum;
+use clap::{ArgMatches, ValueEnum};
 use std::path::PathBuf;
-use tinycc::{Compiler, Options, Output};
+use tinycc::{Compiler, Options, Output, Settings};
 
 /// Compile a model to source files.
 ///
@@ -12,6 +12,7 @@ use tinycc::{Compiler, Options, Output};
 #[command(after_help = "\
 Examples:
   tinycc compile kws.tflite --out out
+  tinycc compile kws.tflite --config tinycc.toml
   tinycc compile kws.tflite --core cortex-m4 --max-arena 16K --max-flash 128K
   tinycc compile kws.tflite --example host --example qemu-mps2-an386
   tinycc compile kws.tflite --report json > kws-report.json
@@ -23,8 +24,12 @@ pub(super) struct Args {
     /// Directory for the emitted files; made if needed.
     #[arg(long, short, value_name = "DIR", default_value = "out")]
     out: PathBuf,
+    /// File with options (TOML): the long names below without dashes, for example
+    /// max-arena = "32K" or example = ["host"]. Options on the command line win.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Print an intermediate form to stdout and write no files.
     #[arg(long, value_enum, conflicts_with = "report")]
     emit: Option<Emit>,
@@ -47,9 +52,9 @@ enum Emit {
     C,
 }
 
-pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, matches: &ArgMatches, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
-    let compiler = Compiler::new(&bytes, args.options.clone()).file(shown(&args.model));
+    let compiler = Compiler::new(&bytes, options(args, matches)?).file(shown(&args.model));
     if let Some(emit) = args.emit {
         return print_form(args, &compiler, emit, shell);
     }
@@ -70,6 +75,16 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
             shell.print(&format!("{}wrote  {n} {files} to {out}\n", output.report.to_text()))
         }
     }
+}
+
+/// The options of the file, if one is named, with those of the command line in front.
+fn options(args: &Args, matches: &ArgMatches) -> Result<Options, Failure> {
+    let Some(path) = &args.config else { return Ok(args.options.clone()) };
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Failure::Message(format!("{} is not UTF-8 text", path.display())))?;
+    let file = Settings::from_toml(&text, &shown(path))?.options(&Options::default())?;
+    let given = Settings::from_matches(matches).map_err(|e| Failure::Message(e.to_string()))?;
+    Ok(given.options(&file)?)
 }
 
 fn print_form(

@@ -6,7 +6,7 @@ mod inspect;
 mod lists;
 mod verify;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -79,10 +79,12 @@ impl From<Diagnostics> for Failure {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let given = matches.subcommand().map_or(&matches, |(_, given)| given);
     let shell = Shell { quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
-        Command::Compile(args) => compile::run(&args, shell),
+        Command::Compile(args) => compile::run(&args, given, shell),
         Command::Inspect(args) => inspect::run(&args, shell),
         Command::Verify(args) => verify::run(&args, shell),
         Command::Passes(args) => lists::passes(&args, shell),
@@ -94,7 +96,7 @@ pub fn main() -> ExitCode {
     let text = match failure {
         Failure::Diagnostics(problems) => problems.to_string(),
         Failure::Message(message) => {
-            format!("error: {}", tinycc_core::diagnostic::printable(&message))
+            format!("error: {}", tinycc::printable(&message))
         }
         Failure::Silent => return ExitCode::FAILURE,
     };
@@ -168,11 +170,17 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_declaration_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let cli = Cli::try_parse_from(["tinycc", "compile", "x.tflite"]).expect("accepted");
+        let Command::Compile(args) = cli.command else { panic!("compile") };
+        assert_eq!(args.options, tinycc::Options::default());
     }
 
     #[test]

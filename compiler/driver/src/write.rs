@@ -1,6 +1,7 @@
 //! Artifacts to disk: first everything into a temporary folder beside the destination, then file by
 //! file into place, so that a full disk or a kill never leaves a half-written file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -28,8 +29,9 @@ pub enum WriteError {
     OutsidePath(String),
 }
 
-/// Writes `artifacts` below `dir`, which is made if needed. Existing files are replaced, other files
-/// are left alone. Returns the paths in order.
+/// Writes `artifacts` below `dir`, which is made if needed. Existing files are replaced unless they
+/// hold the same bytes already: build tools go by the time of a file. Other files are left alone.
+/// Returns all paths in order.
 ///
 /// # Errors
 /// Nothing was changed, except when a rename fails half-way: then each file is either old or new.
@@ -44,7 +46,12 @@ pub fn artifacts(artifacts: &Artifacts, dir: &Path) -> Result<Vec<PathBuf>, Writ
     let folder = |path: &Path| fs::create_dir_all(path).map_err(at(path));
     folder(dir)?;
     let staging = tempfile::Builder::new().prefix(".tinycc-").tempdir_in(dir).map_err(at(dir))?;
+    let mut same = BTreeSet::new();
     for (path, bytes) in artifacts {
+        if fs::read(dir.join(path)).is_ok_and(|present| present == *bytes) {
+            same.insert(path);
+            continue;
+        }
         let staged = staging.path().join(path);
         folder(staged.parent().unwrap_or(staging.path()))?;
         fs::write(&staged, bytes).map_err(at(&dir.join(path)))?;
@@ -52,8 +59,10 @@ pub fn artifacts(artifacts: &Artifacts, dir: &Path) -> Result<Vec<PathBuf>, Writ
     let mut written = Vec::new();
     for path in artifacts.keys() {
         let to = dir.join(path);
-        folder(to.parent().unwrap_or(dir))?;
-        fs::rename(staging.path().join(path), &to).map_err(at(&to))?;
+        if !same.contains(path) {
+            folder(to.parent().unwrap_or(dir))?;
+            fs::rename(staging.path().join(path), &to).map_err(at(&to))?;
+        }
         written.push(to);
     }
     Ok(written)
@@ -99,6 +108,24 @@ mod tests {
         artifacts(&some(&["a.c"]), &dir).expect("replaces");
         assert_eq!(fs::read(dir.join("a.c")).expect("file"), b"a.c");
         assert_eq!(fs::read_dir(&dir).expect("dir").count(), 2, "the staging folder is gone");
+    }
+
+    #[test]
+    fn equal_files_are_not_touched() {
+        let tmp = tempfile::tempdir().expect("temp dir");
+        artifacts(&some(&["a.c", "b.c"]), tmp.path()).expect("written");
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        for name in ["a.c", "b.c"] {
+            let file = fs::File::options().append(true).open(tmp.path().join(name));
+            file.expect("file").set_modified(old).expect("time");
+        }
+        let mut next = some(&["a.c", "b.c"]);
+        next.insert("b.c".into(), b"new".to_vec());
+        assert_eq!(artifacts(&next, tmp.path()).expect("written").len(), 2);
+        let time = |name| fs::metadata(tmp.path().join(name)).and_then(|m| m.modified());
+        assert_eq!(time("a.c").expect("time"), old);
+        assert_ne!(time("b.c").expect("time"), old);
+        assert_eq!(fs::read(tmp.path().join("b.c")).expect("file"), b"new");
     }
 
     #[test]

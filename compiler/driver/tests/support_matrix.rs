@@ -5,9 +5,9 @@
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use tinycc::support::{self, Cell, Matrix};
-use tinycc::{Compiler, CoreName, Options, TARGETS, survey};
 use tinycc_core::format::tflite::ops::READERS;
+use tinycc_driver::support::{self, Cell, Matrix};
+use tinycc_driver::{Compiler, CoreName, Options, TARGETS, survey};
 use tinycc_targets::{Support, Target};
 
 #[derive(Deserialize)]
@@ -79,7 +79,8 @@ fn support_matrix() {
         std::fs::write(&document_path, &document).expect("writes");
         return;
     }
-    let advice = "is out of date: run TINYCC_BLESS=1 cargo test -p tinycc --test support_matrix";
+    let advice =
+        "is out of date: run TINYCC_BLESS=1 cargo test -p tinycc-driver --test support_matrix";
     let on_disk = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(on_disk(&tsv_path), tsv, "support.tsv {advice}");
     assert_eq!(on_disk(&document_path), document, "SUPPORTED-OPS.md {advice}");

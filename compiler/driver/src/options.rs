@@ -1,42 +1,58 @@
 //! The user's options, declared once: the same struct is the library's input, the command line
-//! (clap) and the serialised form (serde) that manifests show.
+//! (clap), the file `tinycc.toml` and what manifests show (serde). Which source wins is in `settings`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use tinycc_core::lower::Core;
+use tinycc_targets::Runtime;
 
 /// What to compile for, and within which limits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Options {
     /// What to emit; `tinycc targets` lists the choices.
-    #[arg(long, value_name = "TARGET", default_value = "c")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TARGET", default_value = "c"))]
     pub target: String,
     /// Prefix of all emitted symbols and files [default: the model's file name]
-    #[arg(long, value_name = "NAME")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Processor to specialise the kernels for.
-    #[arg(long, value_enum, default_value_t)]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub core: CoreName,
     /// Also emit an example program; may be given several times. `tinycc targets` lists them.
-    #[arg(long = "example", value_name = "EXAMPLE")]
+    #[cfg_attr(feature = "clap", arg(long = "example", value_name = "EXAMPLE"))]
     #[serde(rename = "example", skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
     /// Fail when the arena needs more bytes; K and M mean 1024 and 1024 * 1024.
-    #[arg(long, value_name = "BYTES")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BYTES"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_arena: Option<Size>,
     /// Fail when weights and estimated code need more bytes of flash.
-    #[arg(long, value_name = "BYTES")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BYTES"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_flash: Option<Size>,
     /// Replace the shape of an input, for example serving_default_x=1x96x96x3.
-    #[arg(long = "input-shape", value_name = "NAME=SHAPE")]
+    #[cfg_attr(feature = "clap", arg(long = "input-shape", value_name = "NAME=SHAPE"))]
     #[serde(rename = "input-shape", skip_serializing_if = "Vec::is_empty")]
     pub input_shapes: Vec<InputShape>,
+    /// Emit a whole cargo package around the module; needs target rust.
+    #[cfg_attr(feature = "clap", arg(long = "crate"))]
+    #[serde(rename = "crate", skip_serializing_if = "is_default")]
+    pub package: bool,
+    /// Source of the run-time functions that emitted Rust calls.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub runtime: RuntimeName,
+}
+
+/// Options of one target only stay out of the other targets' manifests.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Options {
@@ -49,45 +65,62 @@ impl Default for Options {
             max_arena: None,
             max_flash: None,
             input_shapes: Vec::new(),
+            package: false,
+            runtime: RuntimeName::default(),
         }
     }
 }
 
 impl Options {
-    /// Option name -> values, for all options that are set.
-    fn entries(&self) -> Vec<(String, Vec<String>)> {
-        let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+    /// Option name -> value; options that are not set are missing.
+    pub(crate) fn fields(&self) -> serde_json::Map<String, Value> {
         // A struct of strings always serialises to an object.
-        let fields = serde_json::to_value(self).unwrap_or_default();
-        fields
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| {
-                let list = value.as_array().map(|values| values.iter().map(text).collect());
-                (key.clone(), list.unwrap_or_else(|| vec![text(value)]))
-            })
-            .collect()
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _never => serde_json::Map::new(),
+        }
     }
 
     /// The command line arguments that give these options.
     #[must_use]
     pub fn to_args(&self) -> Vec<String> {
-        let arg = |(key, values): (String, Vec<String>)| {
-            values.into_iter().map(move |value| format!("--{key}={value}"))
+        let arg = |(key, value): (String, Value)| match value.as_bool() {
+            Some(true) => vec![format!("--{key}")],
+            Some(false) => Vec::new(),
+            None => texts(&value).into_iter().map(|text| format!("--{key}={text}")).collect(),
         };
-        self.entries().into_iter().flat_map(arg).collect()
+        self.fields().into_iter().flat_map(arg).collect()
+    }
+
+    /// The text of a `tinycc.toml` that gives these options.
+    ///
+    /// # Errors
+    /// None is known: every option has a form in TOML.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// Option name -> value, several values joined by commas: what a manifest shows.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        self.entries().into_iter().map(|(key, values)| (key, values.join(","))).collect()
+        self.fields().into_iter().map(|(key, value)| (key, texts(&value).join(","))).collect()
+    }
+}
+
+/// The values of one option as text.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            vec![value.to_string()]
+        }
     }
 }
 
 /// Processors, as spelled by users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum CoreName {
     /// Portable code for any processor.
@@ -117,10 +150,74 @@ impl From<CoreName> for Core {
     }
 }
 
-/// A number of bytes. Written `55296`, `32K` or `1M` (also `KiB`, `MiB`).
+impl fmt::Display for CoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Sources of the run-time functions, as spelled by users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeName {
+    /// What is used stands in the emitted file.
+    #[default]
+    Embedded,
+    /// The emitted code depends on the crate tinycc-rt.
+    Crate,
+}
+
+impl RuntimeName {
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuntimeName::Embedded => "embedded",
+            RuntimeName::Crate => "crate",
+        }
+    }
+}
+
+impl From<RuntimeName> for Runtime {
+    fn from(runtime: RuntimeName) -> Self {
+        match runtime {
+            RuntimeName::Embedded => Runtime::Embedded,
+            RuntimeName::Crate => Runtime::Crate,
+        }
+    }
+}
+
+impl fmt::Display for RuntimeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A number of bytes. Written `55296`, `32K` or `1M` (also `KiB`, `MiB`); files may hold a plain
+/// number too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "SizeForm", into = "String")]
 pub struct Size(pub usize);
+
+/// What a file may hold for a [`Size`].
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a size like 55296, \"32K\" or \"1M\"")]
+enum SizeForm {
+    Number(usize),
+    Text(String),
+}
+
+impl TryFrom<SizeForm> for Size {
+    type Error = String;
+
+    fn try_from(form: SizeForm) -> Result<Self, String> {
+        match form {
+            SizeForm::Number(bytes) => Ok(Self(bytes)),
+            SizeForm::Text(text) => text.parse(),
+        }
+    }
+}
 
 impl FromStr for Size {
     type Err = String;
@@ -180,62 +277,42 @@ impl fmt::Display for InputShape {
     }
 }
 
-macro_rules! through_text {
-    ($($ty:ident),*) => {$(
-        impl TryFrom<String> for $ty {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-        impl From<$ty> for String {
-            fn from(value: $ty) -> String {
-                value.to_string()
-            }
-        }
-    )*};
+impl From<Size> for String {
+    fn from(size: Size) -> String {
+        size.to_string()
+    }
 }
-through_text!(Size, InputShape);
+
+impl TryFrom<String> for InputShape {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<InputShape> for String {
+    fn from(shape: InputShape) -> String {
+        shape.to_string()
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn parse(args: &[String]) -> Options {
-        let line = std::iter::once("tinycc".to_string()).chain(args.iter().cloned());
-        Line::try_parse_from(line).expect("accepted").options
-    }
-
-    fn full() -> Options {
-        Options {
-            target: "c".into(),
-            name: Some("kws".into()),
+    #[test]
+    fn manifests_show_every_value() {
+        let options = Options {
             core: CoreName::CortexM4,
             examples: vec!["host".into(), "qemu-mps2-an386".into()],
             max_arena: Some(Size(32 * 1024)),
-            max_flash: Some(Size(1)),
-            input_shapes: vec!["a=b:0=1x2x3".parse().expect("shape"), "y=7".parse().expect("y")],
-        }
-    }
-
-    #[test]
-    fn round_trip_through_arguments_and_json() {
-        for options in [Options::default(), full()] {
-            assert_eq!(parse(&options.to_args()), options);
-            let json = serde_json::to_string(&options).expect("serialises");
-            assert_eq!(serde_json::from_str::<Options>(&json).expect("reads back"), options);
-        }
-        assert_eq!(parse(&[]), Options::default(), "the defaults are stated twice");
-        assert_eq!(full().to_map()["example"], "host,qemu-mps2-an386");
-        assert_eq!(full().input_shapes[0].name, "a=b:0");
-        assert!(serde_json::from_str::<Options>("{\"max-aren\": \"1\"}").is_err());
+            ..Options::default()
+        };
+        let map = options.to_map();
+        assert_eq!(map["example"], "host,qemu-mps2-an386");
+        assert_eq!((map["core"].as_str(), map["max-arena"].as_str()), ("cortex-m4", "32768"));
+        assert!(!map.contains_key("crate") && !map.contains_key("name"), "{map:?}");
     }
 
     #[test]
@@ -253,6 +330,8 @@ mod tests {
 
     #[test]
     fn shapes() {
+        let shape: InputShape = "a=b:0=1x2x3".parse().expect("shape");
+        assert_eq!((shape.name.as_str(), shape.shape.as_slice()), ("a=b:0", &[1, 2, 3][..]));
         for text in ["", "x", "=1", "x=", "x=1x", "x=0", "x=-1", "x=1X2"] {
             assert!(text.parse::<InputShape>().is_err(), "{text}");
         }

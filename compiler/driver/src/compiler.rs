@@ -1,7 +1,7 @@
 //! The pipeline: read, ask the target about every operator, run its passes, legalise, emit, check
 //! the budgets, report. All in memory.
 
-use crate::options::Options;
+use crate::options::{Options, RuntimeName};
 use crate::report::Report;
 use crate::{budget, capability, name};
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ pub struct Compiler<'a> {
     bytes: &'a [u8],
     options: Options,
     file: String,
+    inline_weights: bool,
 }
 
 /// A compiled model.
@@ -43,13 +44,21 @@ impl<'a> Compiler<'a> {
     /// A compiler for the bytes of a model file.
     #[must_use]
     pub fn new(bytes: &'a [u8], options: Options) -> Self {
-        Self { bytes, options, file: "model".into() }
+        Self { bytes, options, file: "model".into(), inline_weights: false }
     }
 
     /// Says which file the bytes come from, for messages and the default name.
     #[must_use]
     pub fn file(mut self, file: impl Into<String>) -> Self {
         self.file = file.into();
+        self
+    }
+
+    /// Keeps all constants in the source text instead of a file beside it. For front doors that have
+    /// no place for a second file; target rust.
+    #[must_use]
+    pub fn inline_weights(mut self, inline: bool) -> Self {
+        self.inline_weights = inline;
         self
     }
 
@@ -68,7 +77,7 @@ impl<'a> Compiler<'a> {
     /// The same model with other options.
     #[must_use]
     pub fn with_options(&self, options: Options) -> Self {
-        Self { bytes: self.bytes, options, file: self.file.clone() }
+        Self { options, ..self.clone() }
     }
 
     fn bad_option(&self, message: String, help: String) -> Diagnostics {
@@ -159,6 +168,7 @@ impl<'a> Compiler<'a> {
     fn check_options(&self) -> Result<(), Diagnostics> {
         let target = self.target()?;
         self.name()?;
+        self.check_rust_options(target)?;
         let known: Vec<&str> = target.examples().iter().map(|e| e.0).collect();
         for example in &self.options.examples {
             if !known.contains(&example.as_str()) {
@@ -180,6 +190,21 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
+    /// Options that would have no effect are mistakes, too.
+    fn check_rust_options(&self, target: &dyn Target) -> Result<(), Diagnostics> {
+        let runtime = self.options.runtime;
+        let given = [
+            ("--crate".to_string(), self.options.package),
+            (format!("--runtime {runtime}"), runtime != RuntimeName::default()),
+        ];
+        let mut problems = Diagnostics::default();
+        for (option, _) in given.iter().filter(|g| g.1 && target.name() != "rust") {
+            let message = format!("{option} does not apply to target {}", target.name());
+            problems.0.extend(self.bad_option(message, "add --target rust".into()).0);
+        }
+        problems.into_result(())
+    }
+
     /// Compiles a graph made from the model, for example one with more outputs.
     ///
     /// # Errors
@@ -198,7 +223,9 @@ impl<'a> Compiler<'a> {
             examples: self.options.examples.clone(),
             options: self.options.to_map(),
             source: source.clone(),
-            ..Default::default()
+            package: self.options.package,
+            runtime: self.options.runtime.into(),
+            inline_weights: self.inline_weights,
         };
         let emitted = target.emit(&legal, &emit)?;
         let report = Report::new(&source, &name, &self.options, &emitted);

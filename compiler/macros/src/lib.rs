@@ -1,0 +1,44 @@
+//! The attribute `#[tinycc::model]`: compiles a neural network where it stands. Reach it through
+//! `tinycc` with the feature `macros`; that half of `tinycc` is `no_std`.
+//!
+//! ```toml
+//! [dependencies]
+//! tinycc = { version = "0.1", default-features = false, features = ["macros"] }
+//! ```
+//!
+//! A build script (`tinycc-build`) does the same with a report, C, and files to look at; the
+//! attribute is for quick use.
+
+mod args;
+mod expand;
+
+use proc_macro::TokenStream;
+
+/// Makes a unit struct the front of a model.
+///
+/// ```ignore
+/// #[tinycc::model("models/kws.tflite", core = "cortex-m4", max_arena = "32K")]
+/// pub struct Kws;
+///
+/// let mut arena = Kws::new_arena();
+/// let scores: kws::Output = Kws::invoke(&mut arena, &samples);
+/// ```
+///
+/// The path starts at the package (`CARGO_MANIFEST_DIR`). Cargo compiles again when the file
+/// changes. Further arguments are the options of `tinycc compile` with `_` for `-`, for example
+/// `core`, `max_arena`, `max_flash`, `input_shape`, and `config = "tinycc.toml"` for a file of them,
+/// which the arguments win over. Options with several values take a list: `["a=1x8", "b=1x8"]`.
+///
+/// Beside the struct stands a module of its name in snake case, as visible as the struct, with all
+/// that was emitted: types such as `kws::Arena`, `kws::Input`, `kws::Output`. The public functions
+/// and constants of the module are also the struct's: `Kws::invoke`, `Kws::ARENA_BYTES`. In
+/// addition, `Kws::new_arena()` is a `const fn`, so an arena can be a `static`. All constants of the
+/// model are literals in the expansion. The struct must stand in a module, not in a function.
+///
+/// # Errors
+/// Everything that is wrong with the options, the model or its size, at the attribute.
+#[proc_macro_attribute]
+pub fn model(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    expand::model(attribute.into(), item.into(), package.as_ref()).into()
+}
