@@ -3,10 +3,15 @@
 //! One module per target, plus `boards/` with example firmware as data.
 
 pub mod c;
+mod constants;
+mod estimate;
+mod manifest;
+pub mod rust;
 
 use std::collections::BTreeMap;
-use tinycc_core::diagnostic::Diagnostics;
-use tinycc_core::kir::Module;
+use tinycc_core::DType;
+use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use tinycc_core::kir::{KernelBuilder, Module};
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};
 use tinycc_core::pass::Pass;
@@ -90,10 +95,30 @@ pub trait Target: Sync {
 }
 
 /// All targets.
-pub const TARGETS: &[&dyn Target] = &[&c::C];
+pub const TARGETS: &[&dyn Target] = &[&c::C, &rust::Rust];
 
 /// The target of that name.
 #[must_use]
 pub fn target(name: &str) -> Option<&'static dyn Target> {
     TARGETS.iter().copied().find(|t| t.name() == name)
+}
+
+/// What every target that prints kernels answers to [`Target::supports`].
+fn kernel_support(op: &Op, signature: &Signature<'_>, core: Core) -> Support {
+    let int8 = signature.operands.len() == 1 && signature.operands[0].dtype() == DType::I8;
+    if op.is_elementwise_unary() && int8 {
+        return Support::Decompose("tabulate");
+    }
+    match op.lower(signature, &mut KernelBuilder::new(core)) {
+        Ok(()) => Support::Native,
+        Err(error) => Support::No(error.message),
+    }
+}
+
+fn no_such_example(target: &dyn Target, wanted: &str) -> Diagnostics {
+    let known: Vec<&str> = target.examples().iter().map(|e| e.0).collect();
+    let message = format!("there is no example \"{wanted}\" for target {}", target.name());
+    Diagnostic::new(Code::BadOption, Origin::default(), message)
+        .help(format!("choose one of: {}", known.join(", ")))
+        .into()
 }

@@ -1,7 +1,9 @@
-//! Lane operations named after the Arm DSP instructions they compile to; portable code only.
+//! Lane operations named after the Arm DSP instructions; portable code only.
 //!
-//! The C header has an inline-assembly spelling beside the portable one. Both operands of a dot
+//! The assembly spellings stand in `dsp_asm` and in the C header. Both operands of a dot
 //! product are unpacked alike, so it does not depend on which byte ends up in which lane.
+
+use crate::round::clamp;
 
 /// Four consecutive int8 as one word in the byte order of the CPU.
 #[inline]
@@ -53,7 +55,7 @@ pub const fn smmulr(a: i32, b: i32) -> i32 {
 /// `x` limited to -128..=127.
 #[inline]
 pub const fn ssat8(x: i32) -> i32 {
-    crate::round::clamp(x, -128, 127)
+    clamp(x, -128, 127)
 }
 
 #[cfg(test)]

@@ -2,10 +2,16 @@
 //! square root; no tables here.
 //!
 //! Qm.n is a number with n fraction bits in an `i32`; Q0.31 cannot hold 1 and uses `i32::MAX`.
-//! Products are `saturating_rounding_doubling_high_mul` (`mul` below).
+//! Products are `mul_q31`.
 
-use crate::requantize::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul as mul};
+use crate::requantize::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul};
 use crate::round::{clz, max_i32, min_i32};
+
+/// Product of a Qm.n and a Q0.31 as Qm.n.
+#[inline]
+const fn mul_q31(a: i32, b: i32) -> i32 {
+    saturating_rounding_doubling_high_mul(a, b)
+}
 
 /// `x * 2^exponent` for `exponent` in -31..=31: saturates to the left, rounds half away from zero
 /// to the right.
@@ -30,11 +36,11 @@ const fn two_over_one_plus_x(a: i32) -> i32 {
     const START: i32 = 1_515_870_810;
     const SLOPE: i32 = -1_010_580_540;
     let half = ((a as i64 + i32::MAX as i64 + 1) >> 1) as i32;
-    let mut x = START.wrapping_add(mul(half, SLOPE));
+    let mut x = START.wrapping_add(mul_q31(half, SLOPE));
     let mut step = 0;
     while step < 3 {
-        let error = (1i32 << 29).wrapping_sub(mul(half, x));
-        x = x.wrapping_add(saturating_rounding_multiply_by_pot(mul(x, error), 2));
+        let error = (1i32 << 29).wrapping_sub(mul_q31(half, x));
+        x = x.wrapping_add(saturating_rounding_multiply_by_pot(mul_q31(x, error), 2));
         step += 1;
     }
     x
@@ -66,10 +72,10 @@ pub const fn log_q12(x: i32) -> i32 {
     const LINEAR: i32 = 638_450_708;
     // Powers of two in Q6.25; the candidates stand a quarter above and below them.
     let zeros = clz(x.cast_unsigned());
-    let scaled = mul(saturating_rounding_multiply_by_pot(x, zeros - 1), ROOT_HALF);
+    let scaled = mul_q31(saturating_rounding_multiply_by_pot(x, zeros - 1), ROOT_HALF);
     let upper = saturating_rounding_multiply_by_pot(scaled, 1);
     let upper_power = (12 - zeros) * (1 << 25) + (1 << 23);
-    let headroom = clz(mul(x, ROOT_HALF).cast_unsigned()) - 1;
+    let headroom = clz(mul_q31(x, ROOT_HALF).cast_unsigned()) - 1;
     let lower = saturating_rounding_multiply_by_pot(x, headroom);
     let lower_power = (12 - headroom) * (1 << 25) - (1 << 23);
     let r = min_i32(upper, lower);
@@ -77,11 +83,11 @@ pub const fn log_q12(x: i32) -> i32 {
 
     let p = ((r as i64 + FOURTH_ROOT_HALF as i64 + 1) >> 1) as i32;
     let q = (r - FOURTH_ROOT_HALF) * 2;
-    let square = mul(q, q);
-    let numerator = mul(q, r) + mul(mul(q, square), NUMERATOR);
-    let denominator = mul(p, CONSTANT + q + mul(SQUARE, square)) + mul(LINEAR, q);
-    let fraction = mul(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator));
-    saturating_rounding_multiply_by_pot(mul(power, LN_2) + fraction, 1)
+    let square = mul_q31(q, q);
+    let numerator = mul_q31(q, r) + mul_q31(mul_q31(q, square), NUMERATOR);
+    let denominator = mul_q31(p, CONSTANT + q + mul_q31(SQUARE, square)) + mul_q31(LINEAR, q);
+    let fraction = mul_q31(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator));
+    saturating_rounding_multiply_by_pot(mul_q31(power, LN_2) + fraction, 1)
 }
 
 /// Multiplier of 1 / sqrt(x) as [`requantize`](crate::requantize()) takes it, together with
@@ -99,11 +105,11 @@ pub const fn inv_sqrt_multiplier(x: i32) -> i32 {
     let mut y = 1i32 << 28;
     let mut step = 0;
     while step < 5 {
-        let cube = saturating_rounding_multiply_by_pot(mul(mul(y, y), y), 6);
-        y = saturating_rounding_multiply_by_pot(mul(3 << 27, y) - mul(half, cube), 3);
+        let cube = saturating_rounding_multiply_by_pot(mul_q31(mul_q31(y, y), y), 6);
+        y = saturating_rounding_multiply_by_pot(mul_q31(3 << 27, y) - mul_q31(half, cube), 3);
         step += 1;
     }
-    let multiplier = mul(y, HALF_ROOT_2);
+    let multiplier = mul_q31(y, HALF_ROOT_2);
     // Exponents above 0 go into the multiplier.
     if pairs > 11 { multiplier << (pairs - 11) } else { multiplier }
 }
@@ -142,7 +148,7 @@ const fn exp_on_negative_values(a: i32, integer_bits: u32) -> i32 {
     let mut i = 0;
     while i < FACTORS.len() && quarter_bit + (i as u32) < 31 {
         if (rem >> (quarter_bit + i as u32)) & 1 != 0 {
-            result = mul(result, FACTORS[i]);
+            result = mul_q31(result, FACTORS[i]);
         }
         i += 1;
     }
@@ -154,13 +160,13 @@ const fn exp_on_last_quarter(a: i32) -> i32 {
     const EXP_MINUS_EIGHTH: i32 = 1_895_147_668;
     const THIRD: i32 = 715_827_883;
     let x = a + (1 << 28);
-    let x2 = mul(x, x);
-    let x3 = mul(x2, x);
-    let x4 = mul(x2, x2);
+    let x2 = mul_q31(x, x);
+    let x3 = mul_q31(x2, x);
+    let x4 = mul_q31(x2, x2);
     // ((x^4 / 4 + x^3) / 3 + x^2) / 2 = x^4 / 24 + x^3 / 6 + x^2 / 2
-    let cubic = mul(rounding_divide_by_pot(x4, 2) + x3, THIRD) + x2;
+    let cubic = mul_q31(rounding_divide_by_pot(x4, 2) + x3, THIRD) + x2;
     let poly = x + rounding_divide_by_pot(cubic, 1);
-    EXP_MINUS_EIGHTH + mul(EXP_MINUS_EIGHTH, poly)
+    EXP_MINUS_EIGHTH + mul_q31(EXP_MINUS_EIGHTH, poly)
 }
 
 /// 1 / (1 + e^-a) in Q0.31 for `a` in Q4.27. Rust only.

@@ -19,17 +19,26 @@
 #![no_std]
 
 pub mod dsp;
+#[allow(unsafe_code, reason = "inline assembly on registers")]
+pub mod dsp_asm;
 pub mod fixed_point;
+pub mod math;
+#[allow(unsafe_code, reason = "typed views of one block of bytes; every block has its reason")]
+pub mod memory;
 pub mod requantize;
 pub mod round;
 pub mod snippet;
 pub mod softmax;
 
 pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
+#[cfg(target_arch = "arm")]
+pub use dsp_asm::{smlad_asm, sxtb16_asm, sxtb16_ror8_asm};
 pub use fixed_point::{
     exp_q5, inv_sqrt_exponent, inv_sqrt_multiplier, inv_sqrt_pairs, log_q12, logistic_q4,
     one_minus_x_over_one_plus_x, one_over_one_plus_x, saturating_rounding_multiply_by_pot, tanh_q4,
 };
+pub use math::{erff, expf, expm1f, fabsf, floorf, logf, sqrtf, tanhf};
+pub use memory::{Arena, Element, Share, View, Weights};
 pub use requantize::{
     requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
@@ -39,3 +48,18 @@ pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
 
 /// The C99 header with the same functions, named `tcc_` plus the Rust name.
 pub const C_HEADER: &str = include_str!("../include/tinycc_rt.h");
+
+/// The modules that emitted Rust embeds pieces of: name and source, in an order without meaning.
+///
+/// Their items can stand in one flat module: no two have the same name, all are called by their
+/// plain names, and no macro makes items.
+pub const RUST_SOURCES: &[(&str, &str)] = &[
+    ("round", include_str!("round.rs")),
+    ("requantize", include_str!("requantize.rs")),
+    ("fixed_point", include_str!("fixed_point.rs")),
+    ("softmax", include_str!("softmax.rs")),
+    ("dsp", include_str!("dsp.rs")),
+    ("dsp_asm", include_str!("dsp_asm.rs")),
+    ("math", include_str!("math.rs")),
+    ("memory", include_str!("memory.rs")),
+];

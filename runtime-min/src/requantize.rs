@@ -45,8 +45,9 @@ pub const fn requantize(acc: i32, multiplier: i32, exponent: i32) -> i32 {
 /// step's "minus one if negative", scaled by 2^31, turns the first step's +2^30 into -2^30.
 #[inline]
 pub const fn requantize_shr(acc: i32, multiplier: i32, shift: i32) -> i32 {
-    let tie = if acc >= 0 { 1 << 30 } else { -(1 << 30) };
-    multiply_add_shift(acc, multiplier, shift, tie)
+    // The low and the high word of 2^(31+shift) + s: bit tricks instead of a conditional.
+    let low = 1 << 30 | acc.cast_unsigned() & 1 << 31;
+    multiply_add_shift(acc, multiplier, shift, low, acc >> 31)
 }
 
 /// [`requantize_shr`] with +2^30 whatever the sign of `acc`, which saves two instructions.
@@ -55,15 +56,16 @@ pub const fn requantize_shr(acc: i32, multiplier: i32, shift: i32) -> i32 {
 /// point, as ReLU and ReLU6 do). A negative `acc` gives a result <= 0 in both functions.
 #[inline]
 pub const fn requantize_shr_pos(acc: i32, multiplier: i32, shift: i32) -> i32 {
-    multiply_add_shift(acc, multiplier, shift, 1 << 30)
+    multiply_add_shift(acc, multiplier, shift, 1 << 30, 0)
 }
 
-/// floor((acc * multiplier + 2^(31+shift) + tie) / 2^(32+shift)).
+/// floor((acc * multiplier + 2^(31+shift) + high * 2^32 + low) / 2^(32+shift)).
 #[inline]
-const fn multiply_add_shift(acc: i32, multiplier: i32, shift: i32, tie: i64) -> i32 {
+const fn multiply_add_shift(acc: i32, multiplier: i32, shift: i32, low: u32, high: i32) -> i32 {
     let shift = shift.cast_unsigned();
-    let half = 1i32.wrapping_shl(shift) >> 1;
-    // |A| <= 2^62, so the sum stays below 2^63 for every shift in range.
-    let sum = (acc as i64 * multiplier as i64).wrapping_add(((half as i64) << 32) + tie);
+    let high = (1i32.wrapping_shl(shift) >> 1).wrapping_add(high);
+    let start = (high as i64) << 32 | low as i64;
+    // |acc * multiplier| <= 2^62, so the sum stays below 2^63 for every shift in range.
+    let sum = (acc as i64 * multiplier as i64).wrapping_add(start);
     ((sum >> 32) as i32).wrapping_shr(shift)
 }

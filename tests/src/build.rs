@@ -44,6 +44,20 @@ pub fn emit(bytes: &[u8], file: &str, name: &str, core: Core) -> Result<Built, D
 /// # Errors
 /// What tinycc says.
 pub fn emit_graph(graph: Graph, file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
+    emit_as("c", graph, file, name, core)
+}
+
+/// The same for the target of that name.
+///
+/// # Errors
+/// What tinycc says.
+pub fn emit_as(
+    target: &str,
+    graph: Graph,
+    file: &str,
+    name: &str,
+    core: Core,
+) -> Result<Built, Diagnostics> {
     let mut legal = graph.clone();
     pass::run_all(&mut legal, pass::LEGALISE)?;
     let legal = lower::legalise(legal, core)?;
@@ -55,7 +69,7 @@ pub fn emit_graph(graph: Graph, file: &str, name: &str, core: Core) -> Result<Bu
         source: file.to_string(),
         ..Default::default()
     };
-    let emitted = tinycc_targets::target("c").expect("target c").emit(&legal, &options)?;
+    let emitted = tinycc_targets::target(target).expect("a target").emit(&legal, &options)?;
     let folder = TempDir::new().expect("temporary folder");
     for (path, bytes) in &emitted.artifacts {
         let path = folder.path().join(path);
@@ -124,21 +138,31 @@ impl Built {
         let dir = self.folder.path().join("example-mps2-an386");
         std::fs::write(dir.join("input.bin"), input).expect("input.bin");
         let text = run(Command::new("make").arg("run").current_dir(&dir), &[])?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let figure = |key: &str| {
-            text.lines()
-                .find_map(|l| l.strip_prefix(key)?.trim().parse().ok())
-                .ok_or_else(|| format!("no line \"{key}\" in:\n{text}"))
-        };
-        let output = std::fs::read(dir.join("output.bin")).map_err(|e| e.to_string())?;
-        let elf = dir.join(format!("{}.elf", self.name));
-        Ok(Firmware {
-            output,
-            instructions: figure("instructions ")?,
-            stack: figure("stack ")?,
-            elf,
-        })
+        Firmware::read(&text, &dir, dir.join(format!("{}.elf", self.name)))
     }
+
+    /// Bytes of flash the model's own C object takes once [`Built::firmware`] has built it: code and
+    /// constants.
+    #[must_use]
+    pub fn flash(&self) -> u64 {
+        let object = format!("example-mps2-an386/model-{}.o", self.name);
+        flash(&self.folder.path().join(object))
+    }
+
+    /// Multiply-accumulates of one invocation.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.emitted.module.layers.iter().map(|l| l.macs).sum()
+    }
+}
+
+/// Bytes of code and initialised data in an Arm object.
+#[must_use]
+pub fn flash(object: &Path) -> u64 {
+    let text = run(Command::new("arm-none-eabi-size").arg(object), &[]).expect("size runs");
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let row = text.lines().nth(1).expect("a row").split_whitespace();
+    row.take(2).map(|number| number.parse::<u64>().expect("a number")).sum()
 }
 
 /// What the emulated board reports.
@@ -146,12 +170,39 @@ impl Built {
 pub struct Firmware {
     /// Raw outputs of all sets.
     pub output: Vec<u8>,
-    /// Executed instructions of one invocation.
-    pub instructions: u64,
+    /// Executed instructions of one invocation, or why they are not known.
+    pub instructions: Result<u64, String>,
     /// Painted stack bytes of one invocation.
     pub stack: u64,
     /// The linked program.
     pub elf: PathBuf,
+}
+
+impl Firmware {
+    /// From what the firmware printed and the folder it ran in.
+    ///
+    /// # Errors
+    /// Lines that are not there; no output file.
+    pub fn read(printed: &[u8], folder: &Path, elf: PathBuf) -> Result<Firmware, String> {
+        let text = String::from_utf8_lossy(printed);
+        let figure = |key: &str| {
+            text.lines()
+                .find_map(|l| l.strip_prefix(key)?.trim().parse().ok())
+                .ok_or_else(|| format!("no line \"{key}\" in:\n{text}"))
+        };
+        Ok(Firmware {
+            output: std::fs::read(folder.join("output.bin")).map_err(|e| e.to_string())?,
+            instructions: figure("instructions "),
+            stack: figure("stack ")?,
+            elf,
+        })
+    }
+
+    /// Executed instructions of one invocation; where the board does not count them, the test ends.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.instructions.clone().expect("a board that counts")
+    }
 }
 
 /// The zoo folder from `TINYCC_ZOO`, else `../shared/zoo` beside the repository, if it exists.

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod build;
 pub mod cases;
 pub mod compare;
+pub mod cross;
 pub mod headline;
 pub mod mutate;
 pub mod spots;

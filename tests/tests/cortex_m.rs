@@ -26,43 +26,24 @@ const PORTABLE_PER_MAC: f64 = 6.0;
 /// Bound of the register tile on a 64 -> 64 convolution of KWS.
 const TILE_PER_MAC: f64 = 1.4;
 
-/// Bytes of flash the model's own object takes: code and constants.
-fn flash(built: &Built) -> u64 {
-    let object = built.folder.path().join(format!("example-mps2-an386/model-{}.o", built.name));
-    let text = build::run(Command::new("arm-none-eabi-size").arg(object), &[]).expect("size runs");
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let numbers: Vec<u64> = text
-        .lines()
-        .nth(1)
-        .expect("a row")
-        .split_whitespace()
-        .filter_map(|w| w.parse().ok())
-        .collect();
-    numbers[0] + numbers[1]
-}
-
 fn tools() -> bool {
     build::tool("arm-none-eabi-gcc") && build::tool("qemu-system-arm")
 }
 
-fn macs(built: &Built) -> u64 {
-    built.emitted.module.layers.iter().map(|l| l.macs).sum()
-}
-
 fn row(built: &Built, core: Core, run: &Firmware) -> String {
-    let macs = macs(built);
-    let per_mac = run.instructions as f64 / macs as f64;
+    let macs = built.macs();
+    let per_mac = run.instructions() as f64 / macs as f64;
     let weights: usize = built.emitted.module.layers.iter().map(|l| l.weights_bytes).sum();
     format!(
         "{:<8} {:<9} macs {macs:>9}  instructions {:>9}  per MAC {per_mac:.3}  arena {:>6}  \
          stack {:>4} (estimate {})  flash {:>6} (estimate {})",
         built.name,
         format!("{core:?}"),
-        run.instructions,
+        run.instructions(),
         built.emitted.module.arena_bytes,
         run.stack,
         built.emitted.stack_bytes,
-        flash(built),
+        built.flash(),
         weights + built.emitted.code_bytes
     )
 }
@@ -83,7 +64,7 @@ fn firmware_equals_tflite_micro() {
             assert!(run.output == want, "{name} {core:?}: outputs differ from TFLM");
             let estimate = built.emitted.stack_bytes as u64;
             assert!(run.stack <= estimate, "{name}: stack {} > estimate {estimate}", run.stack);
-            let per_mac = run.instructions as f64 / macs(&built) as f64;
+            let per_mac = run.instructions() as f64 / built.macs() as f64;
             if BOUNDED.contains(name) {
                 assert!(per_mac <= PORTABLE_PER_MAC, "{name} {core:?}: {per_mac} per MAC");
             }
@@ -152,9 +133,9 @@ fn register_tile_of_kws() {
         let tiled = build::emit_graph(graph, "kws", "layer", Core::CortexM4).expect("compiles");
         let run = tiled.firmware(&sets).expect("runs");
         assert!(run.output == want, "layer {i} differs from the portable kernel");
-        let per_mac = run.instructions as f64 / macs(&tiled) as f64;
+        let per_mac = run.instructions() as f64 / tiled.macs() as f64;
         assert!(per_mac <= TILE_PER_MAC, "layer {i}: {per_mac} instructions per MAC");
-        writeln!(table, "layer {i}: {} instructions, {per_mac:.3} per MAC", run.instructions)
+        writeln!(table, "layer {i}: {} instructions, {per_mac:.3} per MAC", run.instructions())
             .expect("string");
     }
     println!("{table}");

@@ -1,18 +1,14 @@
 //! Target `c`: standalone C99, one function per layer, no heap, no library but libm for floats.
 
-mod estimate;
 mod example;
 mod header;
 mod lexical;
-mod manifest;
 mod print;
 mod source;
 mod tile;
 
-use crate::{Artifacts, EmitOptions, Emitted, Support, Target};
-use tinycc_core::DType;
-use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::kir::KernelBuilder;
+use crate::{Artifacts, EmitOptions, Emitted, Support, Target, estimate, manifest};
+use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};
 use tinycc_core::pass::{self, Pass};
@@ -42,14 +38,7 @@ impl Target for C {
     }
 
     fn supports(&self, op: &Op, signature: &Signature<'_>, core: Core) -> Support {
-        let int8 = signature.operands.len() == 1 && signature.operands[0].dtype() == DType::I8;
-        if op.is_elementwise_unary() && int8 {
-            return Support::Decompose("tabulate");
-        }
-        match op.lower(signature, &mut KernelBuilder::new(core)) {
-            Ok(()) => Support::Native,
-            Err(error) => Support::No(error.message),
-        }
+        crate::kernel_support(op, signature, core)
     }
 
     fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics> {
@@ -66,13 +55,7 @@ impl Target for C {
             match wanted.as_str() {
                 "host" => example::host(&mut artifacts, &module, options),
                 "qemu-mps2-an386" => example::mps2_an386(&mut artifacts, &module, options),
-                other => {
-                    let known: Vec<&str> = self.examples().iter().map(|e| e.0).collect();
-                    let message = format!("there is no example \"{other}\" for target c");
-                    return Err(Diagnostic::new(Code::BadOption, Origin::default(), message)
-                        .help(format!("choose one of: {}", known.join(", ")))
-                        .into());
-                }
+                other => return Err(crate::no_such_example(self, other)),
             }
         }
         Ok(Emitted { artifacts, module, code_bytes, stack_bytes })

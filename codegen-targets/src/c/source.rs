@@ -4,57 +4,12 @@ use super::lexical::{c_type, comment_text, float_literal, identifier};
 use super::print::Printer;
 use super::tile::ASM_MACRO;
 use crate::EmitOptions;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::constants::Constants;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use tinycc_core::TensorData;
 use tinycc_core::kir::prune::Uses;
-use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Stmt, Ty};
-
-/// File-level arrays: name per (kernel, buffer), identical data shared.
-struct Constants {
-    names: BTreeMap<(usize, usize), String>,
-    /// Name, element type, data, and whether a tile reads it word by word.
-    arrays: Vec<(String, Ty, TensorData, bool)>,
-}
-
-impl Constants {
-    fn collect(module: &Module) -> Self {
-        let mut all = Self { names: BTreeMap::new(), arrays: Vec::new() };
-        let mut seen: BTreeMap<(Ty, Vec<u8>), usize> = BTreeMap::new();
-        for (k, kernel) in module.kernels.iter().enumerate() {
-            let words = word_buffers(&kernel.body);
-            for (b, buffer) in kernel.buffers.iter().enumerate() {
-                let Access::Const(data) = &buffer.access else { continue };
-                let key = (buffer.ty, data.to_le_bytes());
-                let index = *seen.entry(key).or_insert_with(|| {
-                    let name = format!("{}_{}", kernel.name, buffer.name);
-                    all.arrays.push((name, buffer.ty, data.clone(), false));
-                    all.arrays.len() - 1
-                });
-                all.arrays[index].3 |= words.contains(&(b as u32));
-                all.names.insert((k, b), all.arrays[index].0.clone());
-            }
-        }
-        all
-    }
-}
-
-/// Buffers that tiles read as 32-bit words and which therefore need alignment.
-fn word_buffers(body: &[Stmt]) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    for stmt in body {
-        match stmt {
-            Stmt::For { body, .. } => found.extend(word_buffers(body)),
-            Stmt::If { then, otherwise, .. } => {
-                found.extend(word_buffers(then));
-                found.extend(word_buffers(otherwise));
-            }
-            Stmt::Tile(tile) => found.extend(tile.cursors.iter().map(|c| c.buf.id)),
-            Stmt::Let(..) | Stmt::Assign(..) | Stmt::Store(..) | Stmt::Comment(_) => {}
-        }
-    }
-    found
-}
+use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Ty};
 
 /// The source file.
 #[must_use]
@@ -64,14 +19,14 @@ pub fn print(module: &Module, options: &EmitOptions) -> String {
     let mut functions = String::new();
     for (k, kernel) in module.kernels.iter().enumerate() {
         function(&mut functions, kernel, &mut used, |b| {
-            constants.names.get(&(k, b)).cloned().unwrap_or_default()
+            constants.name(k, b).unwrap_or_default().to_string()
         });
     }
-    let has_tile = constants.arrays.iter().any(|a| a.3);
+    let has_tile = constants.arrays.iter().any(|a| a.words);
     let mut out = prologue(options, &used, has_tile);
     helpers(&mut out, &used, has_tile);
-    for (name, ty, data, words) in &constants.arrays {
-        array(&mut out, name, *ty, data, *words);
+    for a in &constants.arrays {
+        array(&mut out, &a.name, a.ty, a.data, a.words);
     }
     out.push_str(&functions);
     invoke(&mut out, module, options);

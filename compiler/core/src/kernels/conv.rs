@@ -11,6 +11,8 @@ use crate::tensor::TensorData;
 /// Output channels computed together: four accumulators and four weight streams fit the registers
 /// of the smallest cores.
 const TILE: usize = 4;
+/// Taps of an interior run per loop iteration: constant offsets, a quarter of the loop overhead.
+const UNROLL: usize = 4;
 /// Comment of the branch that stands for a tap outside the input.
 pub(super) const PADDING: &str = "Outside the input: padding is the zero point.";
 
@@ -161,8 +163,7 @@ impl Conv {
     ) {
         let (y, x) = (self.window.y, self.window.x);
         let group_in = self.in_channels / self.groups;
-        let taps = y.kernel * x.kernel * group_in;
-        let weights = k.let_("w0", channel.clone() * idx(taps));
+        let weights = k.let_("w0", channel.clone() * idx(self.taps_count()));
         let row_start = pixel.batch.clone() * idx(y.input) + pixel.iy.clone();
         let first = (row_start * idx(x.input) + pixel.ix.clone()) * idx(self.in_channels)
             + g.clone() * idx(group_in);
@@ -176,7 +177,7 @@ impl Conv {
             );
             let wrow = k.let_("w1", weights.clone() + ky.clone() * idx(x.kernel * group_in));
             if contiguous {
-                self.run(k, b, acc, Some(row), &wrow, x.kernel * group_in);
+                self.run(k, b, acc, pixel, Some(row), &wrow, x.kernel * group_in);
                 return;
             }
             let iy = k.let_("ty", pixel.iy.clone() + ky * idx(y.dilation));
@@ -185,18 +186,18 @@ impl Conv {
                 let wat = wrow.clone() + kx.clone() * idx(group_in);
                 if pixel.interior {
                     let (at, wat) = (k.let_("x2", at), k.let_("w2", wat));
-                    self.run(k, b, acc, Some(at), &wat, group_in);
+                    self.run(k, b, acc, pixel, Some(at), &wat, group_in);
                     return;
                 }
                 let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 let wat = k.let_("w2", wat);
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
-                    |k| self.run(k, b, acc, Some(at), &wat, group_in),
+                    |k| self.run(k, b, acc, pixel, Some(at), &wat, group_in),
                     |k| {
                         if b.pad != 0 {
                             k.comment(PADDING);
-                            self.run(k, b, acc, None, &wat, group_in);
+                            self.run(k, b, acc, pixel, None, &wat, group_in);
                         }
                     },
                 );
@@ -210,23 +211,39 @@ impl Conv {
         k: &mut KernelBuilder,
         b: &ConvBuffers,
         acc: &[Var],
+        pixel: &Pixel,
         at: Option<Expr>,
         wat: &Expr,
         length: usize,
     ) {
-        let (y, x) = (self.window.y, self.window.x);
-        let taps = y.kernel * x.kernel * (self.in_channels / self.groups);
-        k.for_("i", length, |k, i| {
-            let value = match &at {
-                Some(at) => k.load_wide(b.input, at.clone() + i.clone()),
+        let step = |k: &mut KernelBuilder, at: Option<&Expr>, wat: &Expr, u: usize| {
+            let value = match at {
+                Some(at) => k.load_wide(b.input, at.clone() + idx(u)),
                 None => int(i64::from(b.pad)),
             };
             let value = k.let_("v", value);
             for (j, &acc) in acc.iter().enumerate() {
-                let weight = k.load_wide(b.weights, wat.clone() + i.clone() + idx(j * taps));
+                let weight = k.load_wide(b.weights, wat.clone() + idx(j * self.taps_count() + u));
                 k.accumulate(acc, value.clone() * weight);
             }
+        };
+        let unroll = if pixel.interior { UNROLL } else { 1 };
+        let full = length / unroll * unroll;
+        k.for_step("i", full, unroll, |k, i| {
+            let at = at.as_ref().map(|at| k.let_("xi", at.clone() + i.clone()));
+            let wat = k.let_("wi", wat.clone() + i);
+            (0..unroll).for_each(|u| step(k, at.as_ref(), &wat, u));
         });
+        let rest = |k: &mut KernelBuilder, i: Expr| {
+            let at = at.as_ref().map(|at| at.clone() + i.clone());
+            step(k, at.as_ref(), &(wat.clone() + i), 0);
+        };
+        (full..length).for_each(|i| rest(k, idx(i)));
+    }
+
+    /// Weights of one output channel.
+    fn taps_count(&self) -> usize {
+        self.window.y.kernel * self.window.x.kernel * (self.in_channels / self.groups)
     }
 }
 

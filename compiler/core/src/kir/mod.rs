@@ -10,6 +10,7 @@
 //! A [`Tile`] is straight-line register-level code with the same rules: portable statements
 //! everywhere, one inline-assembly block on a core that has the instructions.
 
+pub mod bounds;
 mod builder;
 mod expr;
 pub mod interp;

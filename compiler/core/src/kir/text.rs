@@ -59,6 +59,12 @@ pub fn print_kernel(kernel: &Kernel) -> String {
     printer.out
 }
 
+/// One expression of a kernel.
+#[must_use]
+pub fn expression(kernel: &Kernel, e: &Expr) -> String {
+    Printer { kernel, out: String::new(), depth: 0 }.expr(e, 0)
+}
+
 fn parameter(b: &BufDecl) -> String {
     let role = match b.access {
         Access::In(_) => "in",

@@ -181,8 +181,14 @@ impl Distances {
     }
 
     /// The entry of `table`, which is as long as the exponentials, for a distance of a kernel.
+    ///
+    /// Distances are not negative, but that takes knowing the data: unsigned, the index is in range
+    /// whatever the data, at the same price.
     pub fn lookup(k: &KernelBuilder, table: Buf, len: usize, distance: Expr) -> Expr {
+        if len > 255 {
+            return k.load(table, distance.cast(Ty::U8).cast(Ty::I32));
+        }
         let entry = k.load(table, distance.clone());
-        if len > 255 { entry } else { distance.lt(idx(len)).select(entry, int(0)) }
+        distance.cast(Ty::U32).lt(Expr::Int(len as i64, Ty::U32)).select(entry, int(0))
     }
 }

@@ -1,0 +1,71 @@
+//! Target `rust`: a `no_std` module with one function per layer, no heap, no dependency.
+
+mod api;
+mod example;
+mod lexical;
+mod package;
+mod print;
+pub mod runtime;
+mod source;
+mod text;
+mod tile;
+
+use crate::{Artifacts, EmitOptions, Emitted, Support, Target, estimate, manifest};
+use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::lower::{Core, Legal};
+use tinycc_core::op::{Op, Signature};
+use tinycc_core::pass::{self, Pass};
+
+/// The Rust target.
+#[derive(Clone, Copy, Debug)]
+pub struct Rust;
+
+impl Target for Rust {
+    fn name(&self) -> &'static str {
+        "rust"
+    }
+
+    fn about(&self) -> &'static str {
+        "no_std Rust for microcontrollers and hosts"
+    }
+
+    fn passes(&self) -> &'static [Pass] {
+        pass::LEGALISE
+    }
+
+    fn examples(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("host", "cargo package that maps raw inputs on stdin to raw outputs on stdout"),
+            ("qemu-mps2-an386", "firmware package for an emulated Cortex-M4"),
+        ]
+    }
+
+    fn supports(&self, op: &Op, signature: &Signature<'_>, core: Core) -> Support {
+        crate::kernel_support(op, signature, core)
+    }
+
+    fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics> {
+        let module = tinycc_core::lower::lower(legal)?;
+        let name = &options.name;
+        let (code_bytes, stack_bytes) =
+            (estimate::code_bytes(&module), estimate::stack_bytes(&module));
+        let mut artifacts = Artifacts::new();
+        let source = source::print(&module, options);
+        if options.package {
+            package::wrap(&mut artifacts, source, options);
+        } else {
+            artifacts.insert(format!("{name}.rs"), source.text.into());
+            source::add_weights(&mut artifacts, "", name, source.weights);
+        }
+        let manifest = manifest::print(&module, options, code_bytes, stack_bytes);
+        artifacts.insert(format!("{name}.json"), manifest.into());
+        for wanted in &options.examples {
+            match wanted.as_str() {
+                "host" => example::host(&mut artifacts, &module, options),
+                "qemu-mps2-an386" => example::mps2_an386(&mut artifacts, &module, options),
+                other => return Err(crate::no_such_example(self, other)),
+            }
+        }
+        Ok(Emitted { artifacts, module, code_bytes, stack_bytes })
+    }
+}

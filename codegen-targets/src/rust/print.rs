@@ -1,0 +1,415 @@
+//! Kernel IR -> Rust statements: every expression is a syn node, so that prettyplease sets the
+//! parentheses. Tiles are in `tile`; whole functions and files are in `source`.
+
+use super::lexical::{boolean, float, identifier, int, path, type_node, variable};
+use super::tile;
+use proc_macro2::{Ident, Span};
+use std::collections::BTreeSet;
+use syn::punctuated::Punctuated;
+use syn::{Block, Expr, Stmt, token};
+use tinycc_core::kir::{self, BinOp, Buf, Kernel, Tile, Ty, Var};
+
+/// Lines that prettyplease cannot print, in order of their number in a marker macro.
+pub type Comments = Vec<String>;
+
+/// Names and requirements of one function while it is printed.
+#[derive(Debug)]
+pub struct Printer<'a> {
+    kernel: &'a Kernel,
+    /// Name per kernel buffer: parameter, or the static of a constant.
+    buffers: Vec<Ident>,
+    vars: Vec<Ident>,
+    /// Whether each access is proved in range, in the order of the proof's walk.
+    proved: &'a [bool],
+    accesses: usize,
+    /// Names of the run-time items used so far, over all functions of the file.
+    pub used: &'a mut BTreeSet<String>,
+    /// Comment lines of the file so far.
+    pub comments: &'a mut Comments,
+    /// Whether something printed so far needs an `unsafe` block.
+    pub is_unsafe: bool,
+}
+
+impl<'a> Printer<'a> {
+    /// A printer for one kernel; `constant` names the static of a constant buffer.
+    pub fn new(
+        kernel: &'a Kernel,
+        proved: &'a [bool],
+        used: &'a mut BTreeSet<String>,
+        comments: &'a mut Comments,
+        constant: impl Fn(usize) -> Option<Ident>,
+    ) -> Self {
+        let buffers = kernel.buffers.iter().enumerate();
+        let buffers = buffers.map(|(i, b)| constant(i).unwrap_or_else(|| identifier(&b.name)));
+        let vars = kernel.vars.iter().map(|v| identifier(&v.name)).collect();
+        Self {
+            kernel,
+            buffers: buffers.collect(),
+            vars,
+            proved,
+            accesses: 0,
+            used,
+            comments,
+            is_unsafe: false,
+        }
+    }
+
+    /// A variable's name.
+    #[must_use]
+    pub fn var(&self, var: Var) -> &Ident {
+        &self.vars[var.id as usize]
+    }
+
+    /// A buffer's name.
+    #[must_use]
+    pub fn buffer(&self, buf: Buf) -> &Ident {
+        &self.buffers[buf.id as usize]
+    }
+
+    /// Whether the next access of the walk is proved in range.
+    fn is_next_proved(&mut self) -> bool {
+        let proved = self.proved.get(self.accesses).copied().unwrap_or(false);
+        self.accesses += 1;
+        self.is_unsafe |= proved;
+        proved
+    }
+
+    /// A marker statement that becomes a comment line.
+    pub fn comment(&mut self, text: &str) -> Stmt {
+        self.comments.push(super::lexical::comment_text(text));
+        marker(self.comments.len() - 1)
+    }
+
+    /// Statements in a block.
+    pub fn block(&mut self, body: &[kir::Stmt]) -> Block {
+        let mut stmts = Vec::new();
+        for stmt in body {
+            self.stmt(&mut stmts, stmt);
+        }
+        Block { brace_token: token::Brace::default(), stmts }
+    }
+
+    fn stmt(&mut self, out: &mut Vec<Stmt>, stmt: &kir::Stmt) {
+        match stmt {
+            kir::Stmt::For { var, extent, step, body } => {
+                self.for_loop(out, *var, *extent, *step, body);
+            }
+            kir::Stmt::Let(var, value) => {
+                let is_literal = matches!(value, kir::Expr::Int(..) | kir::Expr::Float(_));
+                let value = self.expr(value);
+                let is_mutable = self.kernel.vars[var.id as usize].mutable;
+                out.push(let_stmt(self.var(*var), is_literal.then_some(var.ty), is_mutable, value));
+            }
+            kir::Stmt::Assign(var, value) => {
+                let stmt = self.assign(*var, value);
+                out.push(stmt);
+            }
+            kir::Stmt::Store(buf, index, value) => {
+                let (index, value) = (self.expr(index), self.expr(value));
+                let method = if self.is_next_proved() { "put" } else { "set" };
+                self.used.insert(method.into());
+                let call = method_call(variable(self.buffer(*buf)), method, [index, value]);
+                out.push(expression(call));
+            }
+            kir::Stmt::If { cond, then, otherwise } => {
+                let cond = self.expr(cond);
+                let then_branch = self.block(then);
+                let else_branch = (!otherwise.is_empty()).then(|| self.block(otherwise));
+                let node = if_node(cond, then_branch, else_branch);
+                out.push(Stmt::Expr(node, None));
+            }
+            kir::Stmt::Tile(tile) => self.tile(out, tile),
+            kir::Stmt::Comment(text) => {
+                let marker = self.comment(text);
+                out.push(marker);
+            }
+        }
+    }
+
+    /// Ranges with a step are slow for i32 (their size hint divides), hence `while`.
+    fn for_loop(
+        &mut self,
+        out: &mut Vec<Stmt>,
+        var: Var,
+        extent: usize,
+        step: usize,
+        body: &[kir::Stmt],
+    ) {
+        let name = self.var(var).clone();
+        let mut body = self.block(body);
+        let end = int(extent as i64, None);
+        if step == 1 {
+            let range = Expr::Range(syn::ExprRange {
+                attrs: Vec::new(),
+                start: Some(Box::new(int(0, None))),
+                limits: syn::RangeLimits::HalfOpen(Default::default()),
+                end: Some(Box::new(end)),
+            });
+            out.push(Stmt::Expr(
+                Expr::ForLoop(syn::ExprForLoop {
+                    attrs: Vec::new(),
+                    label: None,
+                    for_token: Default::default(),
+                    pat: Box::new(pattern(&name, None, false)),
+                    in_token: Default::default(),
+                    expr: Box::new(range),
+                    body,
+                }),
+                None,
+            ));
+            return;
+        }
+        out.push(let_stmt(&name, None, true, int(0, None)));
+        let step = int(step as i64, None);
+        body.stmts.push(expression(binary(
+            syn::BinOp::AddAssign(Default::default()),
+            variable(&name),
+            step,
+        )));
+        let cond = binary(syn::BinOp::Lt(Default::default()), variable(&name), end);
+        out.push(Stmt::Expr(
+            Expr::While(syn::ExprWhile {
+                attrs: Vec::new(),
+                label: None,
+                while_token: Default::default(),
+                cond: Box::new(cond),
+                body,
+            }),
+            None,
+        ));
+    }
+
+    fn tile(&mut self, out: &mut Vec<Stmt>, tile: &Tile) {
+        let mut starts = Vec::new();
+        for cursor in &tile.cursors {
+            starts.push(self.expr(&cursor.start));
+            let proved = self.is_next_proved();
+            self.is_unsafe |= !proved; // the assembly is, in any case
+        }
+        self.is_unsafe = true;
+        self.used.extend(["word", "as_ptr", "sxtb16", "sxtb16_ror8", "smlad"].map(String::from));
+        let names = tile::Names {
+            starts,
+            buffers: tile.cursors.iter().map(|c| self.buffer(c.buf).clone()).collect(),
+            sizes: tile.cursors.iter().map(|c| c.buf.ty.size()).collect(),
+            accumulators: tile.accumulators.iter().map(|&v| self.var(v).clone()).collect(),
+        };
+        out.extend(tile::statements(tile, &names));
+    }
+
+    /// `x = x + e` reads better as `x += e`.
+    fn assign(&mut self, var: Var, value: &kir::Expr) -> Stmt {
+        let name = variable(self.var(var));
+        if let kir::Expr::Bin(op @ (BinOp::Add | BinOp::Sub), left, right) = value
+            && **left == kir::Expr::Var(var)
+        {
+            let op = match op {
+                BinOp::Sub => syn::BinOp::SubAssign(Default::default()),
+                _add => syn::BinOp::AddAssign(Default::default()),
+            };
+            return expression(binary(op, name, self.expr(right)));
+        }
+        let right = Box::new(self.expr(value));
+        expression(Expr::Assign(syn::ExprAssign {
+            attrs: Vec::new(),
+            left: Box::new(name),
+            eq_token: Default::default(),
+            right,
+        }))
+    }
+
+    /// An expression.
+    pub fn expr(&mut self, e: &kir::Expr) -> Expr {
+        match e {
+            kir::Expr::Int(value, Ty::Bool) => boolean(*value != 0),
+            kir::Expr::Int(value, _) => int(*value, None),
+            kir::Expr::Float(value) => float(*value),
+            kir::Expr::Var(var) => variable(self.var(*var)),
+            kir::Expr::Load(buf, index) => {
+                let index = self.expr(index);
+                let method = if self.is_next_proved() { "at" } else { "get" };
+                self.used.insert(method.into());
+                method_call(variable(self.buffer(*buf)), method, [index])
+            }
+            kir::Expr::Bin(op, a, b) => self.bin(*op, a, b),
+            kir::Expr::Cast(ty, a) => self.cast(*ty, a),
+            kir::Expr::Select(c, a, b) => {
+                let (c, a, b) = (self.expr(c), self.expr(a), self.expr(b));
+                if_node(c, value_block(a), Some(value_block(b)))
+            }
+            kir::Expr::Call(f, args) => {
+                self.used.insert(f.name().into());
+                let args: Vec<Expr> = args.iter().map(|a| self.expr(a)).collect();
+                call(path(&["rt", f.name()]), args)
+            }
+        }
+    }
+
+    fn bin(&mut self, op: BinOp, a: &kir::Expr, b: &kir::Expr) -> Expr {
+        let is_int = a.ty() != Ty::F32;
+        let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
+        let (left, right) = (self.expr(a), self.expr(b));
+        // Divisors are never zero (kernel IR rule); this spelling has no panic even for one.
+        let total = match op {
+            BinOp::Div if is_int && !is_safe_divisor => Some("checked_div"),
+            BinOp::Rem if is_int && !is_safe_divisor => Some("checked_rem"),
+            _other => None,
+        };
+        if let Some(method) = total {
+            let checked = method_call(left, method, [right]);
+            return method_call(checked, "unwrap_or", [int(0, None)]);
+        }
+        binary(operator(op), left, right)
+    }
+
+    fn cast(&mut self, ty: Ty, a: &kir::Expr) -> Expr {
+        if let kir::Expr::Int(value, from) = a
+            && *from != Ty::Bool
+            && ty != Ty::F32
+        {
+            return int(*value, Some(ty));
+        }
+        let from = a.ty();
+        let inner = self.expr(a);
+        match (from, ty) {
+            (_, Ty::Bool) => binary(syn::BinOp::Ne(Default::default()), inner, int(0, None)),
+            (Ty::Bool, Ty::F32) => as_type(as_type(inner, Ty::U8), ty),
+            _numbers => as_type(inner, ty),
+        }
+    }
+}
+
+fn operator(op: BinOp) -> syn::BinOp {
+    match op {
+        BinOp::Add => syn::BinOp::Add(Default::default()),
+        BinOp::Sub => syn::BinOp::Sub(Default::default()),
+        BinOp::Mul => syn::BinOp::Mul(Default::default()),
+        BinOp::Div => syn::BinOp::Div(Default::default()),
+        BinOp::Rem => syn::BinOp::Rem(Default::default()),
+        BinOp::Shl => syn::BinOp::Shl(Default::default()),
+        BinOp::Shr => syn::BinOp::Shr(Default::default()),
+        BinOp::And => syn::BinOp::BitAnd(Default::default()),
+        BinOp::Or => syn::BinOp::BitOr(Default::default()),
+        BinOp::Xor => syn::BinOp::BitXor(Default::default()),
+        BinOp::Lt => syn::BinOp::Lt(Default::default()),
+        BinOp::Le => syn::BinOp::Le(Default::default()),
+        BinOp::Gt => syn::BinOp::Gt(Default::default()),
+        BinOp::Ge => syn::BinOp::Ge(Default::default()),
+        BinOp::Eq => syn::BinOp::Eq(Default::default()),
+        BinOp::Ne => syn::BinOp::Ne(Default::default()),
+        BinOp::LogicAnd => syn::BinOp::And(Default::default()),
+        BinOp::LogicOr => syn::BinOp::Or(Default::default()),
+    }
+}
+
+/// `left op right`.
+#[must_use]
+pub fn binary(op: syn::BinOp, left: Expr, right: Expr) -> Expr {
+    Expr::Binary(syn::ExprBinary {
+        attrs: Vec::new(),
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    })
+}
+
+/// `e as ty`.
+#[must_use]
+pub fn as_type(e: Expr, ty: Ty) -> Expr {
+    Expr::Cast(syn::ExprCast {
+        attrs: Vec::new(),
+        expr: Box::new(e),
+        as_token: Default::default(),
+        ty: Box::new(type_node(ty)),
+    })
+}
+
+/// `f(args)`.
+#[must_use]
+pub fn call(f: Expr, args: impl IntoIterator<Item = Expr>) -> Expr {
+    Expr::Call(syn::ExprCall {
+        attrs: Vec::new(),
+        func: Box::new(f),
+        paren_token: token::Paren::default(),
+        args: args.into_iter().collect(),
+    })
+}
+
+/// `receiver.method(args)`.
+#[must_use]
+pub fn method_call(receiver: Expr, method: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+    Expr::MethodCall(syn::ExprMethodCall {
+        attrs: Vec::new(),
+        receiver: Box::new(receiver),
+        dot_token: Default::default(),
+        method: Ident::new(method, Span::call_site()),
+        turbofish: None,
+        paren_token: token::Paren::default(),
+        args: args.into_iter().collect::<Punctuated<_, _>>(),
+    })
+}
+
+/// `e;`
+#[must_use]
+pub fn expression(e: Expr) -> Stmt {
+    Stmt::Expr(e, Some(Default::default()))
+}
+
+/// `let name: ty = value;`
+#[must_use]
+pub fn let_stmt(name: &Ident, ty: Option<Ty>, is_mutable: bool, value: Expr) -> Stmt {
+    Stmt::Local(syn::Local {
+        attrs: Vec::new(),
+        let_token: Default::default(),
+        modifiers: Default::default(),
+        pat: pattern(name, ty, is_mutable),
+        init: Some(syn::LocalInit {
+            eq_token: Default::default(),
+            expr: Box::new(value),
+            diverge: None,
+        }),
+        semi_token: Default::default(),
+    })
+}
+
+fn pattern(name: &Ident, ty: Option<Ty>, is_mutable: bool) -> syn::Pat {
+    let ident = syn::Pat::Ident(syn::PatIdent {
+        attrs: Vec::new(),
+        by_ref: None,
+        mutability: is_mutable.then(Default::default),
+        ident: name.clone(),
+        subpat: None,
+    });
+    let Some(ty) = ty else { return ident };
+    syn::Pat::Type(syn::PatType {
+        attrs: Vec::new(),
+        pat: Box::new(ident),
+        colon_token: Default::default(),
+        ty: Box::new(type_node(ty)),
+    })
+}
+
+fn value_block(e: Expr) -> Block {
+    Block { brace_token: token::Brace::default(), stmts: vec![Stmt::Expr(e, None)] }
+}
+
+fn if_node(cond: Expr, then_branch: Block, otherwise: Option<Block>) -> Expr {
+    let else_branch = otherwise.map(|block| {
+        let block = Expr::Block(syn::ExprBlock { attrs: Vec::new(), label: None, block });
+        (Default::default(), Box::new(block))
+    });
+    Expr::If(syn::ExprIf {
+        attrs: Vec::new(),
+        if_token: Default::default(),
+        cond: Box::new(cond),
+        then_branch,
+        else_branch,
+    })
+}
+
+/// The statement that stands for comment `n` until the text is finished.
+#[must_use]
+pub fn marker(n: usize) -> Stmt {
+    let n = proc_macro2::Literal::usize_unsuffixed(n);
+    syn::parse_quote!(comment_marker!(#n);)
+}

@@ -1,0 +1,121 @@
+//! Finished text from syn items: prettyplease prints each item; comments, blank lines and long
+//! number lists, which it does not know, are set here.
+
+use super::lexical::float_text;
+use super::print::Comments;
+use tinycc_core::TensorData;
+use tinycc_core::kir::Ty;
+
+/// Items as text with a blank line between them, except between one-line constants.
+#[must_use]
+pub fn items(items: &[syn::Item], comments: &Comments) -> String {
+    let mut out = String::new();
+    let mut last_is_line = false;
+    for item in items {
+        let text = item_text(item, comments);
+        let is_line = text.lines().count() == 1;
+        if !out.is_empty() && !(is_line && last_is_line) {
+            out.push('\n');
+        }
+        out.push_str(&text);
+        last_is_line = is_line;
+    }
+    out
+}
+
+fn item_text(item: &syn::Item, comments: &Comments) -> String {
+    let items = vec![item.clone()];
+    let file = syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items };
+    set_comments(&prettyplease::unparse(&file), comments)
+}
+
+/// The lines one level deeper.
+#[must_use]
+pub fn indented(text: &str) -> String {
+    text.lines().map(|l| if l.is_empty() { "\n".into() } else { format!("    {l}\n") }).collect()
+}
+
+/// Marker statements become comment lines.
+fn set_comments(text: &str, comments: &Comments) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let code = line.trim_start();
+        let number = code
+            .strip_prefix("comment_marker!(")
+            .and_then(|rest| rest.strip_suffix(");"))
+            .and_then(|n| n.parse::<usize>().ok());
+        match number.and_then(|n| comments.get(n)) {
+            Some(comment) => {
+                out.push_str(&line[..line.len() - code.len()]);
+                out.push_str("// ");
+                out.push_str(comment);
+            }
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The name of the macro call that stands for array `n` until its numbers are set.
+#[must_use]
+pub fn data_marker(n: usize) -> syn::Expr {
+    let n = proc_macro2::Literal::usize_unsuffixed(n);
+    syn::parse_quote!(data_marker!(#n))
+}
+
+/// Sets the numbers of the arrays in the place of their markers.
+#[must_use]
+pub fn set_data(text: &str, arrays: &[String]) -> String {
+    let mut out = String::with_capacity(text.len() + arrays.iter().map(String::len).sum::<usize>());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("data_marker!(") {
+        out.push_str(before);
+        let Some((number, after)) = after.split_once(')') else { break };
+        let array = number.parse().ok().and_then(|n: usize| arrays.get(n));
+        out.push_str(array.map_or("", String::as_str));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Numbers per line, so that lines stay below about 100 characters.
+fn per_line(ty: Ty) -> usize {
+    match ty {
+        Ty::Bool | Ty::I8 | Ty::U8 => 18,
+        Ty::I16 => 12,
+        Ty::I32 | Ty::U32 | Ty::F32 => 8,
+        Ty::I64 => 4,
+    }
+}
+
+/// A bracketed list of numbers, several per line.
+#[must_use]
+pub fn array(ty: Ty, data: &TensorData) -> String {
+    let numbers: Vec<String> = match data {
+        TensorData::I8(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I16(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I32(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I64(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::Bool(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::F32(v) => v.iter().map(|&x| float_text(x)).collect(),
+    };
+    if numbers.len() <= per_line(ty) {
+        return format!("[{}]", numbers.join(", "));
+    }
+    let mut out = String::from("[");
+    for line in numbers.chunks(per_line(ty)) {
+        out.push_str("\n    ");
+        out.push_str(&line.join(", "));
+        out.push(',');
+    }
+    out.push_str("\n]");
+    out
+}
+
+/// Bytes as a byte string literal.
+#[must_use]
+pub fn byte_string(bytes: &[u8]) -> String {
+    proc_macro2::Literal::byte_string(bytes).to_string()
+}
