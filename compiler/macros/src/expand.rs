@@ -190,17 +190,9 @@ mod tests {
             quote!(
                 pub const ARENA_BYTES: usize = self::ARENA_BYTES;
             ),
-            quote!(
-                #[must_use]
-                #[inline]
-                pub fn invoke(
-                    arena: &mut Arena,
-                    input_0: &[i8; 4],
-                    argument_2: (i8, i8),
-                ) -> [i8; 2] {
-                    self::invoke(arena, input_0, argument_2)
-                }
-            ),
+            quote!(#[must_use] #[inline] pub fn invoke),
+            quote!((arena: &mut Arena, input_0: &[i8; 4], argument_2: (i8, i8)) -> [i8; 2]),
+            quote!({ self::invoke(arena, input_0, argument_2) }),
             quote!(impl super::WakeWord),
         ] {
             assert!(text.contains(&wanted.to_string()), "no\n{wanted}\nin\n{text}");
