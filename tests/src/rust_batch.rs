@@ -85,6 +85,29 @@ pub fn library(folder: &Path, names: &[&str], mode: Mode) -> Result<PathBuf, Str
     Ok(library)
 }
 
+/// Runs clippy, as it is by default, on a package whose modules lie in `folder/src`. All lints are
+/// errors.
+///
+/// # Errors
+/// What clippy prints.
+pub fn clippy(folder: &Path, names: &[&str]) -> Result<(), String> {
+    let runtime = crate::cases::root().join("runtime-min");
+    let manifest = format!(
+        "[package]\nname = \"models\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+         [dependencies]\ntinycc-rt = {{ path = {runtime:?} }}\n\n[workspace]\n"
+    );
+    let mut text = String::from("#![no_std]\n");
+    for name in names {
+        let _ = writeln!(text, "pub mod {name};");
+    }
+    std::fs::create_dir_all(folder.join("src")).map_err(|e| e.to_string())?;
+    std::fs::write(folder.join("Cargo.toml"), manifest).map_err(|e| e.to_string())?;
+    std::fs::write(folder.join("src/lib.rs"), text).map_err(|e| e.to_string())?;
+    let mut command = Command::new("cargo");
+    command.args(["clippy", "--quiet", "--offline", "--", "-Dwarnings"]).current_dir(folder);
+    build::run(command.env("CARGO_TARGET_DIR", folder.join("target")), &[]).map(drop)
+}
+
 /// Compiles the members, links them with a driver, and runs each. One result per member, in order:
 /// its output bytes, or what went wrong.
 ///

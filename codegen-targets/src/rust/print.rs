@@ -261,6 +261,9 @@ impl<'a> Printer<'a> {
             let checked = method_call(left, method, [right]);
             return method_call(checked, "unwrap_or", [int(0, None)]);
         }
+        if matches!(op, BinOp::Shl | BinOp::Shr) {
+            return binary(operator(op), plain(left), plain(right));
+        }
         binary(operator(op), left, right)
     }
 
@@ -302,6 +305,13 @@ fn operator(op: BinOp) -> syn::BinOp {
         BinOp::LogicAnd => syn::BinOp::And(Default::default()),
         BinOp::LogicOr => syn::BinOp::Or(Default::default()),
     }
+}
+
+/// In parentheses if it is arithmetic: few know whether `a + b >> c` shifts the sum.
+fn plain(e: Expr) -> Expr {
+    let Expr::Binary(_) = e else { return e };
+    let expr = Box::new(e);
+    Expr::Paren(syn::ExprParen { attrs: Vec::new(), paren_token: token::Paren::default(), expr })
 }
 
 /// `left op right`.
