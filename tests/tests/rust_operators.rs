@@ -129,3 +129,31 @@ fn emitted_operators_equal_tflite_micro() {
     assert!(!chosen.is_empty(), "no fixtures found");
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
+
+/// The names of the cases' models as modules in `folder`, for the processor that differs.
+fn modules(cases: &[(usize, &Case)], folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for (index, case) in cases {
+        let id = format!("{index:04}");
+        for e in emit(case, &id, Runtime::Crate, folder).unwrap_or_else(|e| panic!("{e}")) {
+            names.push(e.member.name);
+        }
+    }
+    names
+}
+
+#[test]
+fn clippy_has_nothing_to_say() {
+    if !build::tool("cargo-clippy") {
+        return;
+    }
+    let all = operator_cases();
+    let every = if std::env::var_os("TINYCC_FULL").is_some() { 1 } else { 10 };
+    let chosen: Vec<(usize, &Case)> = all.iter().enumerate().step_by(every).collect();
+    let folder = TempDir::new().expect("temporary folder");
+    let source = folder.path().join("src");
+    std::fs::create_dir(&source).expect("folder");
+    let names = modules(&chosen, &source);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    rust_batch::clippy(folder.path(), &names).unwrap_or_else(|e| panic!("{e}"));
+}

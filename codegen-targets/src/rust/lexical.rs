@@ -71,7 +71,9 @@ fn literal(token: Literal) -> syn::Expr {
     syn::Expr::Lit(syn::ExprLit { attrs: Vec::new(), lit: syn::Lit::new(token) })
 }
 
-fn negative(of: syn::Expr) -> syn::Expr {
+/// `-of`.
+#[must_use]
+pub fn negative(of: syn::Expr) -> syn::Expr {
     syn::Expr::Unary(syn::ExprUnary {
         attrs: Vec::new(),
         op: syn::UnOp::Neg(Default::default()),
