@@ -202,13 +202,10 @@ impl<'a> Printer<'a> {
     /// `x = x + e` reads better as `x += e`.
     fn assign(&mut self, var: Var, value: &kir::Expr) -> Stmt {
         let name = variable(self.var(var));
-        if let kir::Expr::Bin(op @ (BinOp::Add | BinOp::Sub), left, right) = value
+        if let kir::Expr::Bin(op, left, right) = value
+            && let Some(op) = assign_operator(*op)
             && **left == kir::Expr::Var(var)
         {
-            let op = match op {
-                BinOp::Sub => syn::BinOp::SubAssign(Default::default()),
-                _add => syn::BinOp::AddAssign(Default::default()),
-            };
             return expression(binary(op, name, self.expr(right)));
         }
         let right = Box::new(self.expr(value));
@@ -252,10 +249,11 @@ impl<'a> Printer<'a> {
         let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
         let (left, right) = (self.expr(a), self.expr(b));
         // Divisors are never zero (kernel IR rule); this spelling has no panic even for one.
-        let total = match op {
-            BinOp::Div if is_int && !is_safe_divisor => Some("checked_div"),
-            BinOp::Rem if is_int && !is_safe_divisor => Some("checked_rem"),
-            _other => None,
+        let may_divide_by_zero = is_int && !is_safe_divisor;
+        let total = match (may_divide_by_zero, op) {
+            (true, BinOp::Div) => Some("checked_div"),
+            (true, BinOp::Rem) => Some("checked_rem"),
+            _infallible => None,
         };
         if let Some(method) = total {
             let checked = method_call(left, method, [right]);
@@ -278,6 +276,17 @@ impl<'a> Printer<'a> {
             (Ty::Bool, Ty::F32) => as_type(as_type(inner, Ty::U8), ty),
             _numbers => as_type(inner, ty),
         }
+    }
+}
+
+/// The operators that accumulations use, as `op=`.
+fn assign_operator(op: BinOp) -> Option<syn::BinOp> {
+    if op == BinOp::Add {
+        Some(syn::BinOp::AddAssign(Default::default()))
+    } else if op == BinOp::Sub {
+        Some(syn::BinOp::SubAssign(Default::default()))
+    } else {
+        None
     }
 }
 

@@ -259,7 +259,7 @@ impl File<'_> {
 }
 
 fn literal(array: &Array<'_>) -> String {
-    if array.data.len() == 0 { "[0]".into() } else { text::array(array.ty, array.data) }
+    if array.data.is_empty() { "[0]".into() } else { text::array(array.ty, array.data) }
 }
 
 /// Weights may look like famous numbers.
