@@ -81,15 +81,15 @@ pub fn items(module: &Module, options: &EmitOptions, used: &mut BTreeSet<String>
         items.extend(dequantize(&names, port));
     }
     if !module.inputs.is_empty() {
-        used.insert("tensor_mut".into());
+        used.insert("Arena::tensor_mut".into());
     }
     if !module.outputs.is_empty() {
-        used.insert("tensor".into());
+        used.insert("Arena::tensor".into());
     }
     for port in module.inputs.iter().chain(&module.outputs) {
         used.insert(super::lexical::type_name(Ty::from(port.ty.dtype)).into());
     }
-    used.extend(["new", "bytes", "bytes_mut", "zeroise", "Default", "default"].map(String::from));
+    used.extend(["Arena::bytes", "Arena::bytes_mut", "Arena::zeroise"].map(String::from));
     items.push(invoke(module));
     items
 }

@@ -2,15 +2,13 @@
 //! parentheses. Tiles are in `tile`; whole functions and files are in `source`.
 
 use super::lexical::{boolean, float, identifier, int, path, type_node, variable};
+use super::text::Inserts;
 use super::tile;
 use proc_macro2::{Ident, Span};
 use std::collections::BTreeSet;
 use syn::punctuated::Punctuated;
 use syn::{Block, Expr, Stmt, token};
-use tinycc_core::kir::{self, BinOp, Buf, Kernel, Tile, Ty, Var};
-
-/// Lines that prettyplease cannot print, in order of their number in a marker macro.
-pub type Comments = Vec<String>;
+use tinycc_core::kir::{self, Access, BinOp, Buf, Kernel, Tile, Ty, Var};
 
 /// Names and requirements of one function while it is printed.
 #[derive(Debug)]
@@ -24,8 +22,8 @@ pub struct Printer<'a> {
     accesses: usize,
     /// Names of the run-time items used so far, over all functions of the file.
     pub used: &'a mut BTreeSet<String>,
-    /// Comment lines of the file so far.
-    pub comments: &'a mut Comments,
+    /// Lines of the file that are no syn nodes.
+    pub inserts: &'a mut Inserts,
     /// Whether something printed so far needs an `unsafe` block.
     pub is_unsafe: bool,
 }
@@ -36,7 +34,7 @@ impl<'a> Printer<'a> {
         kernel: &'a Kernel,
         proved: &'a [bool],
         used: &'a mut BTreeSet<String>,
-        comments: &'a mut Comments,
+        inserts: &'a mut Inserts,
         constant: impl Fn(usize) -> Option<Ident>,
     ) -> Self {
         let buffers = kernel.buffers.iter().enumerate();
@@ -49,7 +47,7 @@ impl<'a> Printer<'a> {
             proved,
             accesses: 0,
             used,
-            comments,
+            inserts,
             is_unsafe: false,
         }
     }
@@ -66,18 +64,19 @@ impl<'a> Printer<'a> {
         &self.buffers[buf.id as usize]
     }
 
+    /// Notes that a method of the buffer's type is called.
+    fn uses(&mut self, buf: Buf, method: &str) {
+        let is_const = matches!(self.kernel.buffers[buf.id as usize].access, Access::Const(_));
+        let ty = if is_const { "Weights" } else { "View" };
+        self.used.insert(format!("{ty}::{method}"));
+    }
+
     /// Whether the next access of the walk is proved in range.
     fn is_next_proved(&mut self) -> bool {
         let proved = self.proved.get(self.accesses).copied().unwrap_or(false);
         self.accesses += 1;
         self.is_unsafe |= proved;
         proved
-    }
-
-    /// A marker statement that becomes a comment line.
-    pub fn comment(&mut self, text: &str) -> Stmt {
-        self.comments.push(super::lexical::comment_text(text));
-        marker(self.comments.len() - 1)
     }
 
     /// Statements in a block.
@@ -107,7 +106,7 @@ impl<'a> Printer<'a> {
             kir::Stmt::Store(buf, index, value) => {
                 let (index, value) = (self.expr(index), self.expr(value));
                 let method = if self.is_next_proved() { "put" } else { "set" };
-                self.used.insert(method.into());
+                self.uses(*buf, method);
                 let call = method_call(variable(self.buffer(*buf)), method, [index, value]);
                 out.push(expression(call));
             }
@@ -120,8 +119,7 @@ impl<'a> Printer<'a> {
             }
             kir::Stmt::Tile(tile) => self.tile(out, tile),
             kir::Stmt::Comment(text) => {
-                let marker = self.comment(text);
-                out.push(marker);
+                out.push(self.inserts.comment(text));
             }
         }
     }
@@ -187,26 +185,27 @@ impl<'a> Printer<'a> {
             self.is_unsafe |= !proved; // the assembly is, in any case
         }
         self.is_unsafe = true;
-        self.used.extend(["word", "as_ptr", "sxtb16", "sxtb16_ror8", "smlad"].map(String::from));
+        for cursor in &tile.cursors {
+            self.uses(cursor.buf, "word");
+            self.uses(cursor.buf, "as_ptr");
+        }
+        self.used.extend(["sxtb16", "sxtb16_ror8", "smlad"].map(String::from));
         let names = tile::Names {
             starts,
             buffers: tile.cursors.iter().map(|c| self.buffer(c.buf).clone()).collect(),
             sizes: tile.cursors.iter().map(|c| c.buf.ty.size()).collect(),
             accumulators: tile.accumulators.iter().map(|&v| self.var(v).clone()).collect(),
         };
-        out.extend(tile::statements(tile, &names));
+        out.extend(tile::statements(tile, &names, self.inserts));
     }
 
     /// `x = x + e` reads better as `x += e`.
     fn assign(&mut self, var: Var, value: &kir::Expr) -> Stmt {
         let name = variable(self.var(var));
-        if let kir::Expr::Bin(op @ (BinOp::Add | BinOp::Sub), left, right) = value
+        if let kir::Expr::Bin(op, left, right) = value
+            && let Some(op) = assign_operator(*op)
             && **left == kir::Expr::Var(var)
         {
-            let op = match op {
-                BinOp::Sub => syn::BinOp::SubAssign(Default::default()),
-                _add => syn::BinOp::AddAssign(Default::default()),
-            };
             return expression(binary(op, name, self.expr(right)));
         }
         let right = Box::new(self.expr(value));
@@ -228,7 +227,7 @@ impl<'a> Printer<'a> {
             kir::Expr::Load(buf, index) => {
                 let index = self.expr(index);
                 let method = if self.is_next_proved() { "at" } else { "get" };
-                self.used.insert(method.into());
+                self.uses(*buf, method);
                 method_call(variable(self.buffer(*buf)), method, [index])
             }
             kir::Expr::Bin(op, a, b) => self.bin(*op, a, b),
@@ -250,10 +249,11 @@ impl<'a> Printer<'a> {
         let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
         let (left, right) = (self.expr(a), self.expr(b));
         // Divisors are never zero (kernel IR rule); this spelling has no panic even for one.
-        let total = match op {
-            BinOp::Div if is_int && !is_safe_divisor => Some("checked_div"),
-            BinOp::Rem if is_int && !is_safe_divisor => Some("checked_rem"),
-            _other => None,
+        let may_divide_by_zero = is_int && !is_safe_divisor;
+        let total = match (may_divide_by_zero, op) {
+            (true, BinOp::Div) => Some("checked_div"),
+            (true, BinOp::Rem) => Some("checked_rem"),
+            _infallible => None,
         };
         if let Some(method) = total {
             let checked = method_call(left, method, [right]);
@@ -276,6 +276,17 @@ impl<'a> Printer<'a> {
             (Ty::Bool, Ty::F32) => as_type(as_type(inner, Ty::U8), ty),
             _numbers => as_type(inner, ty),
         }
+    }
+}
+
+/// The operators that accumulations use, as `op=`.
+fn assign_operator(op: BinOp) -> Option<syn::BinOp> {
+    if op == BinOp::Add {
+        Some(syn::BinOp::AddAssign(Default::default()))
+    } else if op == BinOp::Sub {
+        Some(syn::BinOp::SubAssign(Default::default()))
+    } else {
+        None
     }
 }
 
@@ -405,11 +416,4 @@ fn if_node(cond: Expr, then_branch: Block, otherwise: Option<Block>) -> Expr {
         then_branch,
         else_branch,
     })
-}
-
-/// The statement that stands for comment `n` until the text is finished.
-#[must_use]
-pub fn marker(n: usize) -> Stmt {
-    let n = proc_macro2::Literal::usize_unsuffixed(n);
-    syn::parse_quote!(comment_marker!(#n);)
 }

@@ -1,7 +1,8 @@
 //! The emitted module: interface, run function, layer functions, constants, run-time functions.
 
 use super::lexical::{doc_text, identifier, type_name, type_node};
-use super::print::{Comments, Printer, call, expression, method_call};
+use super::print::{Printer, call, expression, method_call};
+use super::text::Inserts;
 use super::{api, runtime, text};
 use crate::constants::{Array, Constants};
 use crate::{Artifacts, EmitOptions, Runtime};
@@ -42,7 +43,7 @@ struct File<'a> {
     constants: Constants<'a>,
     /// Names of run-time items.
     used: BTreeSet<String>,
-    comments: Comments,
+    inserts: Inserts,
     /// Texts of the arrays that are literals.
     arrays: Vec<String>,
     weights: Vec<u8>,
@@ -57,7 +58,7 @@ pub fn print(module: &Module, options: &EmitOptions) -> Source {
         options,
         constants: Constants::collect(module),
         used: BTreeSet::from(["Arena".to_string()]),
-        comments: Comments::new(),
+        inserts: Inserts::default(),
         arrays: Vec::new(),
         weights: Vec::new(),
         is_unsafe: false,
@@ -71,7 +72,7 @@ pub fn print(module: &Module, options: &EmitOptions) -> Source {
     items.extend(file.statics());
     let mut all = file.imports();
     all.extend(items);
-    let body = text::set_data(&text::items(&all, &file.comments), &file.arrays);
+    let body = text::set_data(&text::items(&all, &file.inserts), &file.arrays);
     let mut text = format!("{}\n{body}", api::head(module, options));
     if options.runtime == Runtime::Embedded {
         text.push_str("\n/// The part of `tinycc-rt` that this model uses.\nmod rt {\n");
@@ -106,11 +107,11 @@ impl File<'_> {
         let constants = &self.constants;
         let constant = |b: usize| Some(static_name(constants.name(index, b)?));
         let mut printer =
-            Printer::new(kernel, proof.accesses(), &mut self.used, &mut self.comments, constant);
+            Printer::new(kernel, proof.accesses(), &mut self.used, &mut self.inserts, constant);
         let mut block = printer.block(&kernel.body);
         if printer.is_unsafe {
             self.is_unsafe = true;
-            let safety = printer.comment(if proof.complete() {
+            let safety = printer.inserts.comment(if proof.complete() {
                 "SAFETY: every index below is proved to lie in its buffer, for any input."
             } else {
                 "SAFETY: every index of `at` and `put` is proved to lie in its buffer; the others are checked."
@@ -181,7 +182,7 @@ impl File<'_> {
         self.views(&mut stmts, layers);
         let has_params = self.module.calls.iter().any(|c| !c.offsets.is_empty());
         if has_params {
-            self.used.extend(["share", "view"].map(String::from));
+            self.used.extend(["Arena::share", "Share::view"].map(String::from));
             stmts.insert(0, parse_quote!(let a = arena.share();));
         }
         let arena = Ident::new(if has_params { "arena" } else { "_arena" }, Span::call_site());
@@ -197,8 +198,7 @@ impl File<'_> {
     fn views<'l>(&mut self, stmts: &mut Vec<Stmt>, layers: impl Iterator<Item = &'l Layer>) {
         for layer in layers {
             let text = format!("{}: no code, the bytes stay where they are.", layer.name);
-            self.comments.push(super::lexical::comment_text(&text));
-            stmts.push(super::print::marker(self.comments.len() - 1));
+            stmts.push(self.inserts.comment(&text));
         }
     }
 
@@ -218,7 +218,7 @@ impl File<'_> {
                 parse_quote!(#lint static #name: Weights<#ty, #length> = Weights(#marker);)
             } else {
                 let offset = Literal::usize_unsuffixed(self.append(array));
-                self.used.insert("cut".into());
+                self.used.insert("Weights::cut".into());
                 // One static each: the compiler reaches all of its elements from one address.
                 parse_quote! {
                     static #name: Weights<#ty, #length> = Weights::cut::<#offset, WEIGHTS_BYTES>(WEIGHTS);
@@ -259,7 +259,7 @@ impl File<'_> {
 }
 
 fn literal(array: &Array<'_>) -> String {
-    if array.data.len() == 0 { "[0]".into() } else { text::array(array.ty, array.data) }
+    if array.data.is_empty() { "[0]".into() } else { text::array(array.ty, array.data) }
 }
 
 /// Weights may look like famous numbers.

@@ -1,20 +1,20 @@
 //! Finished text from syn items: prettyplease prints each item; comments, blank lines and long
 //! number lists, which it does not know, are set here.
 
-use super::lexical::float_text;
-use super::print::Comments;
+use super::lexical::{comment_text, float_text};
 use tinycc_core::TensorData;
 use tinycc_core::kir::Ty;
 
 /// Items as text with a blank line between them, except between one-line constants.
 #[must_use]
-pub fn items(items: &[syn::Item], comments: &Comments) -> String {
+pub fn items(items: &[syn::Item], inserts: &Inserts) -> String {
     let mut out = String::new();
     let mut last_is_line = false;
     for item in items {
-        let text = item_text(item, comments);
+        let text = item_text(item, inserts);
         let is_line = text.lines().count() == 1;
-        if !out.is_empty() && !(is_line && last_is_line) {
+        let is_group = is_line && last_is_line;
+        if !out.is_empty() && !is_group {
             out.push('\n');
         }
         out.push_str(&text);
@@ -23,10 +23,10 @@ pub fn items(items: &[syn::Item], comments: &Comments) -> String {
     out
 }
 
-fn item_text(item: &syn::Item, comments: &Comments) -> String {
+fn item_text(item: &syn::Item, inserts: &Inserts) -> String {
     let items = vec![item.clone()];
     let file = syn::File { shebang: None, frontmatter: None, attrs: Vec::new(), items };
-    set_comments(&prettyplease::unparse(&file), comments)
+    set(&prettyplease::unparse(&file), inserts)
 }
 
 /// The lines one level deeper.
@@ -35,24 +35,39 @@ pub fn indented(text: &str) -> String {
     text.lines().map(|l| if l.is_empty() { "\n".into() } else { format!("    {l}\n") }).collect()
 }
 
-/// Marker statements become comment lines.
-fn set_comments(text: &str, comments: &Comments) -> String {
+/// Text that syn cannot hold or prettyplease cannot lay out, in the order of the numbers in the
+/// marker statements that hold its place.
+#[derive(Debug, Default)]
+pub struct Inserts(Vec<String>);
+
+impl Inserts {
+    /// A statement that becomes a comment line.
+    pub fn comment(&mut self, text: &str) -> syn::Stmt {
+        self.statement(format!("// {}", comment_text(text)))
+    }
+
+    /// A statement that becomes these lines.
+    pub fn statement(&mut self, lines: String) -> syn::Stmt {
+        let n = proc_macro2::Literal::usize_unsuffixed(self.0.len());
+        self.0.push(lines);
+        syn::parse_quote!(insert_marker!(#n);)
+    }
+}
+
+/// Marker statements become what they stand for, at their depth.
+fn set(text: &str, inserts: &Inserts) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let code = line.trim_start();
         let number = code
-            .strip_prefix("comment_marker!(")
+            .strip_prefix("insert_marker!(")
             .and_then(|rest| rest.strip_suffix(");"))
             .and_then(|n| n.parse::<usize>().ok());
-        match number.and_then(|n| comments.get(n)) {
-            Some(comment) => {
-                out.push_str(&line[..line.len() - code.len()]);
-                out.push_str("// ");
-                out.push_str(comment);
-            }
-            None => out.push_str(line),
+        let indent = &line[..line.len() - code.len()];
+        match number.and_then(|n| inserts.0.get(n)) {
+            Some(lines) => lines.lines().for_each(|l| out.extend([indent, l, "\n"])),
+            None => out.extend([line, "\n"]),
         }
-        out.push('\n');
     }
     out
 }

@@ -3,6 +3,7 @@
 
 use super::lexical::variable;
 use super::print::{binary, expression, let_stmt};
+use super::text::Inserts;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 use syn::{Expr, Stmt, parse_quote};
@@ -17,7 +18,6 @@ const OPERANDS: [&str; 12] =
 const SAVED: [&str; 2] = ["r6", "r7"];
 
 /// What the surrounding function calls the tile's operands.
-
 pub struct Names {
     /// First element, per cursor.
     pub starts: Vec<Expr>,
@@ -31,15 +31,15 @@ pub struct Names {
 
 /// The tile as two blocks of which the compiler takes one.
 #[must_use]
-pub fn statements(tile: &Tile, names: &Names) -> Vec<Stmt> {
+pub fn statements(tile: &Tile, names: &Names, inserts: &mut Inserts) -> Vec<Stmt> {
     let mut out = Vec::new();
     // Cursors are element numbers until the blocks make addresses of them.
     for (cursor, start) in tile.cursors.iter().zip(&names.starts) {
         out.push(let_stmt(&ident(&cursor.name), Some(Ty::I32), false, start.clone()));
     }
     if let Some(registers) = Registers::of(tile) {
-        let assembly = assembly(tile, names, &registers);
-        out.push(parse_quote!(#[cfg(target_arch = "arm")] #assembly));
+        let assembly = inserts.statement(assembly(tile, names, &registers));
+        out.push(parse_quote!(#[cfg(target_arch = "arm")] { #assembly }));
         let portable = portable(tile, names);
         out.push(parse_quote!(#[cfg(not(target_arch = "arm"))] #portable));
     } else {
@@ -105,41 +105,38 @@ impl Registers {
     }
 }
 
-fn assembly(tile: &Tile, names: &Names, registers: &Registers) -> TokenStream {
+/// The block as text: prettyplease would fill its lines.
+fn assembly(tile: &Tile, names: &Names, registers: &Registers) -> String {
     // The first temporary brings the end address in; it waits on the stack while the loop runs.
     let (end, first) = (registers.temporaries[0], registers.cursors[0]);
-    let mut text = vec!["push {{r6, r7}}".to_string(), format!("push {{{{{end}}}}}"), "2:".into()];
-    text.extend(tile.body.iter().map(|inst| registers.instruction(tile, inst)));
-    text.push(format!("ldr {end}, [sp]"));
-    text.push(format!("cmp {first}, {end}"));
-    text.push("bne 2b".into());
-    text.push(format!("pop {{{{{end}}}}}"));
-    text.push("pop {{r6, r7}}".into());
+    let mut code = vec!["push {{r6, r7}}".to_string(), format!("push {{{{{end}}}}}"), "2:".into()];
+    code.extend(tile.body.iter().map(|inst| registers.instruction(tile, inst)));
+    code.push(format!("ldr {end}, [sp]"));
+    code.push(format!("cmp {first}, {end}"));
+    code.push("bne 2b".into());
+    code.push(format!("pop {{{{{end}}}}}"));
+    code.push("pop {{r6, r7}}".into());
     let bound = registers.temporaries.len() - SAVED.len();
-    let temporaries = registers.temporaries[1..bound].iter().map(|r| quote!(out(#r) _));
-    let accumulators = registers
-        .accumulators
-        .iter()
-        .zip(&names.accumulators)
-        .map(|(r, acc)| quote!(inout(#r) #acc));
-    let cursors =
-        tile.cursors.iter().zip(&names.buffers).zip(&registers.cursors).map(|((c, buffer), r)| {
-            let name = ident(&c.name);
-            quote!(inout(#r) #buffer.as_ptr().offset(#name as isize) => _)
-        });
-    let start = ident(&tile.cursors[0].name);
-    let buffer = &names.buffers[0];
-    let elements = Literal::usize_unsuffixed(tile.trips * tile.cursors[0].stride / names.sizes[0]);
-    quote! {{
-        let end = #buffer.as_ptr().offset(#start as isize).add(#elements);
-        core::arch::asm!(
-            #(#text,)*
-            inout(#end) end => _,
-            #(#temporaries,)*
-            #(#accumulators,)*
-            #(#cursors,)*
-        );
-    }}
+    let mut operands = vec![format!("inout(\"{end}\") end => _")];
+    operands.extend(registers.temporaries[1..bound].iter().map(|r| format!("out(\"{r}\") _")));
+    let accumulators = registers.accumulators.iter().zip(&names.accumulators);
+    operands.extend(accumulators.map(|(r, acc)| format!("inout(\"{r}\") {acc}")));
+    let cursors = tile.cursors.iter().zip(&names.buffers).zip(&registers.cursors);
+    operands.extend(cursors.map(|((c, buffer), r)| {
+        format!("inout(\"{r}\") {buffer}.as_ptr().offset({} as isize) => _", c.name)
+    }));
+    let elements = tile.trips * tile.cursors[0].stride / names.sizes[0];
+    let mut out = format!(
+        "let end = {}.as_ptr().offset({} as isize).add({elements});\ncore::arch::asm!(\n",
+        names.buffers[0], tile.cursors[0].name
+    );
+    for line in code {
+        out.push_str(&format!("    \"{line}\",\n"));
+    }
+    for operand in operands {
+        out.push_str(&format!("    {operand},\n"));
+    }
+    out + ");"
 }
 
 fn portable(tile: &Tile, names: &Names) -> TokenStream {

@@ -113,6 +113,16 @@ pub fn fold_zero_point<'a, I: Iterator<Item = &'a i8>>(
     Ok((folded, bound))
 }
 
+/// `acc[j] += x[at + i] * w[wat + j * taps + i]` for `i in 0..length`.
+struct Run {
+    /// `None` reads padding.
+    at: Option<Expr>,
+    wat: Expr,
+    length: usize,
+    /// Taps per loop iteration.
+    unroll: usize,
+}
+
 impl Conv {
     /// Builds the loops.
     pub fn build(&self, k: &mut KernelBuilder, b: &ConvBuffers, finish: &Finish) {
@@ -170,6 +180,8 @@ impl Conv {
         let first = k.let_("x0", first);
         // Without dilation and groups, a row of taps is one contiguous run.
         let contiguous = pixel.interior && (x.dilation == 1 && self.groups == 1 || x.kernel == 1);
+        let unroll = if pixel.interior { UNROLL } else { 1 };
+        let run = |at, wat, length| Run { at, wat, length, unroll };
         k.for_("ky", y.kernel, |k, ky| {
             let row = k.let_(
                 "x1",
@@ -177,7 +189,7 @@ impl Conv {
             );
             let wrow = k.let_("w1", weights.clone() + ky.clone() * idx(x.kernel * group_in));
             if contiguous {
-                self.run(k, b, acc, pixel, Some(row), &wrow, x.kernel * group_in);
+                self.run(k, b, acc, &run(Some(row), wrow, x.kernel * group_in));
                 return;
             }
             let iy = k.let_("ty", pixel.iy.clone() + ky * idx(y.dilation));
@@ -186,18 +198,18 @@ impl Conv {
                 let wat = wrow.clone() + kx.clone() * idx(group_in);
                 if pixel.interior {
                     let (at, wat) = (k.let_("x2", at), k.let_("w2", wat));
-                    self.run(k, b, acc, pixel, Some(at), &wat, group_in);
+                    self.run(k, b, acc, &run(Some(at), wat, group_in));
                     return;
                 }
                 let ix = k.let_("tx", pixel.ix.clone() + kx * idx(x.dilation));
                 let wat = k.let_("w2", wat);
                 k.if_else(
                     inside(&y, &iy).and(inside(&x, &ix)),
-                    |k| self.run(k, b, acc, pixel, Some(at), &wat, group_in),
+                    |k| self.run(k, b, acc, &run(Some(at), wat.clone(), group_in)),
                     |k| {
                         if b.pad != 0 {
                             k.comment(PADDING);
-                            self.run(k, b, acc, pixel, None, &wat, group_in);
+                            self.run(k, b, acc, &run(None, wat.clone(), group_in));
                         }
                     },
                 );
@@ -205,17 +217,9 @@ impl Conv {
         });
     }
 
-    /// `acc[j] += x[at + i] * w[wat + j * taps + i]` for `i in 0..length`; `at` None reads padding.
-    fn run(
-        &self,
-        k: &mut KernelBuilder,
-        b: &ConvBuffers,
-        acc: &[Var],
-        pixel: &Pixel,
-        at: Option<Expr>,
-        wat: &Expr,
-        length: usize,
-    ) {
+    fn run(&self, k: &mut KernelBuilder, b: &ConvBuffers, acc: &[Var], run: &Run) {
+        let Run { at, wat, length, unroll } = run;
+        let (length, unroll) = (*length, *unroll);
         let step = |k: &mut KernelBuilder, at: Option<&Expr>, wat: &Expr, u: usize| {
             let value = match at {
                 Some(at) => k.load_wide(b.input, at.clone() + idx(u)),
@@ -227,7 +231,6 @@ impl Conv {
                 k.accumulate(acc, value.clone() * weight);
             }
         };
-        let unroll = if pixel.interior { UNROLL } else { 1 };
         let full = length / unroll * unroll;
         k.for_step("i", full, unroll, |k, i| {
             let at = at.as_ref().map(|at| k.let_("xi", at.clone() + i.clone()));
