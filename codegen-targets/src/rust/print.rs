@@ -19,13 +19,16 @@ pub struct Printer<'a> {
     vars: Vec<Ident>,
     /// Whether each access is proved in range, in the order of the proof's walk.
     proved: &'a [bool],
-    accesses: usize,
+    /// Accesses printed so far.
+    pub accesses: usize,
     /// Names of the run-time items used so far, over all functions of the file.
     pub used: &'a mut BTreeSet<String>,
     /// Lines of the file that are no syn nodes.
     pub inserts: &'a mut Inserts,
     /// Whether something printed so far needs an `unsafe` block.
     pub is_unsafe: bool,
+    /// Whether a tile may read outside of its buffer; tiles have no checked form.
+    pub has_unproved_tile: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -49,6 +52,7 @@ impl<'a> Printer<'a> {
             used,
             inserts,
             is_unsafe: false,
+            has_unproved_tile: false,
         }
     }
 
@@ -181,8 +185,7 @@ impl<'a> Printer<'a> {
         let mut starts = Vec::new();
         for cursor in &tile.cursors {
             starts.push(self.expr(&cursor.start));
-            let proved = self.is_next_proved();
-            self.is_unsafe |= !proved; // the assembly is, in any case
+            self.has_unproved_tile |= !self.is_next_proved();
         }
         self.is_unsafe = true;
         for cursor in &tile.cursors {
