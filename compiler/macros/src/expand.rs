@@ -72,6 +72,7 @@ fn assemble(
 
         #[doc = #doc]
         #[allow(dead_code, reason = "a program needs not all of it")]
+        #[allow(clippy::all, clippy::pedantic, reason = "not the user's code")]
         #[allow(unsafe_code, reason = "indexes that the compiler proved to be in range")]
         #vis mod #module {
             #(#emitted)*

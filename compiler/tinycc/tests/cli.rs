@@ -195,6 +195,10 @@ fn intermediate_forms() {
     assert!(run.stdout.contains("kernel layer00_table(in x: i8["), "{}", run.stdout);
     let run = tinycc(&["compile", &model, "--emit", "c", "--name", "demo"]);
     assert!(run.stdout.contains("demo_invoke") && run.stdout.contains("demo.h"), "{}", run.stdout);
+    let run = tinycc(&["compile", &model, "--emit", "rust", "--target", "rust"]);
+    assert!(run.stdout.contains("pub fn invoke("), "{}{}", run.stdout, run.stderr);
+    let run = tinycc(&["compile", &model, "--emit", "rust"]);
+    assert!(run.stderr.contains("--emit rust needs --target rust"), "{}", run.stderr);
     let run = tinycc(&["compile", &model, "--emit", "c", "--after", "tabulate"]);
     assert_eq!(run.code, 1);
 }

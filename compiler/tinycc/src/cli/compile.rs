@@ -7,7 +7,8 @@ use tinycc::{Compiler, Options, Output, Settings};
 
 /// Compile a model to source files.
 ///
-/// Writes NAME.h, NAME.c and NAME.json, and prints what the model costs.
+/// Writes NAME.h and NAME.c (target c), or NAME.rs and NAME.weights (target rust), and NAME.json;
+/// prints what the model costs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,8 +49,10 @@ enum Emit {
     Ir,
     /// The kernel IR.
     Kir,
-    /// The emitted header and source.
+    /// The emitted header and source; needs target c.
     C,
+    /// The emitted module; needs target rust.
+    Rust,
 }
 
 pub(super) fn run(args: &Args, matches: &ArgMatches, shell: Shell) -> Result<(), Failure> {
@@ -99,16 +102,22 @@ fn print_form(
     let text = match emit {
         Emit::Ir => compiler.ir(args.after.as_deref())?,
         Emit::Kir => compiler.compile()?.kir(),
-        Emit::C => sources(&compiler.compile()?),
+        Emit::C | Emit::Rust => {
+            let target = if emit == Emit::C { "c" } else { "rust" };
+            if compiler.options().target != target {
+                return Err(Failure::Message(format!("--emit {target} needs --target {target}")));
+            }
+            sources(&compiler.compile()?)
+        }
     };
     shell.print(&text)
 }
 
-/// Header and source, each after a line with its name.
+/// The source files, each after a line with its name.
 fn sources(output: &Output) -> String {
     let name = &output.report.name;
     let mut text = String::new();
-    for path in [format!("{name}.h"), format!("{name}.c")] {
+    for path in ["h", "c", "rs"].map(|ending| format!("{name}.{ending}")) {
         if let Some(bytes) = output.artifacts.get(&path) {
             text.push_str(&format!("/* ---- {path} ---- */\n{}", String::from_utf8_lossy(bytes)));
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use tinycc::Diagnostics;
 
-/// Compiles small neural networks to standalone C for microcontrollers.
+/// Compiles small neural networks to standalone C or no_std Rust for microcontrollers.
 #[derive(Debug, Parser)]
 #[command(name = "tinycc", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
