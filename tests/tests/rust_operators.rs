@@ -137,7 +137,7 @@ fn the_checks_find_a_wrong_index() {
         return;
     }
     let all = operator_cases();
-    let case = all.iter().find(|c| c.op == "ADD").expect("a fixture of ADD");
+    let case = all.iter().find(|c| c.op == "RELU").expect("a fixture of RELU");
     let folder = TempDir::new().expect("temporary folder");
     let emitted = emit(case, "", Runtime::Embedded, folder.path()).expect("emits");
     let member = &emitted[0].member;
