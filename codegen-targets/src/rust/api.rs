@@ -10,6 +10,9 @@ use syn::{Item, parse_quote};
 use tinycc_core::DType;
 use tinycc_core::kir::{Module, Port, Ty};
 
+/// What a program can do with the arena besides running models in it.
+const ARENA_METHODS: [&str; 3] = ["bytes", "bytes_mut", "zeroise"];
+
 /// Comment above everything. No inner doc comment: `include!` would refuse it.
 #[must_use]
 pub fn head(module: &Module, options: &EmitOptions) -> String {
@@ -89,9 +92,25 @@ pub fn items(module: &Module, options: &EmitOptions, used: &mut BTreeSet<String>
     for port in module.inputs.iter().chain(&module.outputs) {
         used.insert(super::lexical::type_name(Ty::from(port.ty.dtype)).into());
     }
-    used.extend(["Arena::bytes", "Arena::bytes_mut", "Arena::zeroise"].map(String::from));
+    used.extend(ARENA_METHODS.iter().map(|m| format!("Arena::{m}")));
     items.push(invoke(module));
+    items.push(all_used(&items));
     items
+}
+
+/// Marks the interface as used: in a private module the compiler would warn about each function
+/// that a program has no need of.
+fn all_used(items: &[Item]) -> Item {
+    let names = items
+        .iter()
+        .filter_map(|item| if let Item::Fn(f) = item { Some(&f.sig.ident) } else { None });
+    let methods = ARENA_METHODS.map(|m| Ident::new(m, Span::call_site()));
+    parse_quote! {
+        /// Counts as a use of what a program may have no need of.
+        const _: () = {
+            let _ = (#(#names,)* #(Arena::#methods,)* <Arena as Default>::default);
+        };
+    }
 }
 
 /// Type alias and constants of a port.
