@@ -154,7 +154,8 @@ impl Board {
 
     /// Bytes of flash that the emitted module `name.rs` takes: code and constants of its object
     /// file as a crate of its own. That is what [`crate::build::Built::flash`] counts in C: the
-    /// whole module before unused functions are dropped, without the libraries it calls.
+    /// whole module before unused functions are dropped, without the libraries it calls. Optimised
+    /// as the example package in `folder` is.
     ///
     /// # Errors
     /// What the compiler prints.
@@ -163,8 +164,13 @@ impl Board {
         let (source, object) = (folder.join("size.rs"), folder.join("size.o"));
         let module = format!("#![no_std]\n#[path = \"{name}.rs\"]\npub mod {name};\n");
         std::fs::write(&source, module).map_err(|e| e.to_string())?;
+        let manifest = folder.join("example-mps2-an386/Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).map_err(|e| e.to_string())?;
+        let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
+        let level = level.ok_or("the package has no opt-level")?.trim_matches('"');
         let mut command = Command::new(compiler());
-        command.args(["--edition=2024", "--crate-type=lib", "--emit=obj", "-Copt-level=3"]);
+        command.args(["--edition=2024", "--crate-type=lib", "--emit=obj"]);
+        command.arg(format!("-Copt-level={level}"));
         command.args(["-Ccodegen-units=1", "-Cpanic=abort", "--target", self.target]);
         command.arg("--sysroot").arg(sysroot).arg("-o").arg(&object).arg(&source);
         run(&mut command, &[])?;
