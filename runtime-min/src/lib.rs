@@ -1,21 +1,67 @@
-//! Integer arithmetic of emitted programs, bit-exact with TensorFlow Lite Micro; no kernels here.
+//! What a neural network compiled by `tinycc` needs at run time: the memory its tensors live in,
+//! integer arithmetic bit-exact with TensorFlow Lite Micro, float32 functions; no kernels here.
 //!
-//! The crate is used three times: the compiler's reference evaluation and compile-time tables
-//! call the Rust functions, emitted Rust links them, and emitted C embeds pieces of
-//! [`C_HEADER`], which [`snippet`] cuts out. `vectors/*.csv` drive the tests of both languages.
+//! `no_std`, no dependencies, no allocation, no floating-point unit needed, no initialisation.
+//! `tinycc` writes a model as one Rust file. By default the file embeds the pieces of this crate it
+//! uses; with the option to use the crate it says `use tinycc_rt as rt;`. Either way a firmware
+//! sees the model's own functions and one type of this crate, the [`Arena`]:
 //!
-//! | module | functions | in C |
+//! ```text
+//! static ARENA: Mutex<kws::Arena> = Mutex::new(kws::Arena::new()); // RAM, planned by the compiler
+//! let output = kws::invoke(&mut arena, &input);
+//! ```
+//!
+//! # Memory
+//!
+//! An arena is a block of bytes; [`Arena::tensor`] and [`Share::view`] give typed parts of it. Type,
+//! offset and length are const parameters, so a part out of range or misaligned does not compile:
+//!
+//! ```
+//! let mut arena = tinycc_rt::Arena::<16>::new();
+//! let (whole, last) = {
+//!     let share = arena.share();
+//!     (share.view::<i8, 0, 16>(), share.view::<i32, 12, 1>())
+//! };
+//! last.set(0, -1);
+//! assert_eq!((whole.get(11), whole.get(12), whole.get(16)), (0, -1, 0)); // 16 is outside
+//! arena.zeroise();
+//! assert_eq!(arena.tensor::<i32, 12, 1>(), &[0]);
+//! ```
+//!
+//! ```compile_fail
+//! let _beyond = tinycc_rt::Arena::<16>::new().tensor::<i32, 12, 2>();
+//! ```
+//!
+//! ```compile_fail
+//! let _misaligned = tinycc_rt::Arena::<16>::new().tensor::<i32, 2, 1>();
+//! ```
+//!
+//! Weights stand in flash as [`Weights`], as literals or cut out of a file while compiling ([`Weights::cut`]).
+//!
+//! # Modules
+//!
+//! | module | contents | in C |
 //! |---|---|---|
+//! | [`memory`] | arena, overlapping views, weights | - |
 //! | [`round`] | clamp, minimum and maximum, rounding division, float to integer, clz | all |
 //! | [`mod@requantize`] | int32 accumulator times a quantised multiplier | all |
 //! | [`fixed_point`] | reciprocal, exponential, logistic, tanh, logarithm, inverse square root | reciprocal, logarithm, inverse square root |
 //! | [`softmax`] | the end of an int8 softmax row | all |
-//! | [`dsp`] | two- and four-lane operations of the Arm DSP extension | all |
+//! | [`dsp`] | two- and four-lane operations of the Arm DSP extension, portable | all |
+//! | [`dsp_asm`] | some of them as instructions, on Arm | part of `dsp` |
+//! | [`math`] | `expf`, `logf`, `tanhf`, `erff`, `expm1f` within 2 ulp; `sqrtf`, `floorf`, `fabsf` exact | from `<math.h>` |
 //!
 //! Only in Rust, because the compiler turns them into tables before C is written: `exp_q5`,
 //! `one_minus_x_over_one_plus_x`, `logistic_q4`, `tanh_q4`.
 //!
-//! No function panics. Arguments outside a documented range give an unspecified value.
+//! No function panics in a release build, and none of those outside [`memory`] is unsafe. Arguments
+//! outside a documented range give an unspecified value. In a debug build the unchecked accesses
+//! check their index. Unsafe code stands in [`memory`] and [`dsp_asm`] only.
+//!
+//! The crate is used three times: the compiler's reference evaluation and compile-time tables
+//! call the functions, emitted Rust links the crate or embeds pieces of [`RUST_SOURCES`], and emitted
+//! C embeds pieces of [`C_HEADER`], which [`snippet`] cuts out. `vectors/*.csv` drive the tests of
+//! both languages.
 #![no_std]
 
 pub mod dsp;
@@ -32,7 +78,7 @@ pub mod softmax;
 
 pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
 #[cfg(target_arch = "arm")]
-pub use dsp_asm::{smlad_asm, sxtb16_asm, sxtb16_ror8_asm};
+pub use dsp_asm::{smlad_asm, ssat8_asm, sxtb16_asm, sxtb16_ror8_asm};
 pub use fixed_point::{
     exp_q5, inv_sqrt_exponent, inv_sqrt_multiplier, inv_sqrt_pairs, log_q12, logistic_q4,
     one_minus_x_over_one_plus_x, one_over_one_plus_x, saturating_rounding_multiply_by_pot, tanh_q4,

@@ -5,7 +5,6 @@
 //! a view out of range or misaligned does not compile.
 
 use core::cell::Cell;
-use core::mem::{align_of, size_of};
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// Element type of tensors and weights: `i8`, `u8`, `i16`, `i32`, `u32`, `i64` or `f32`.
@@ -29,6 +28,24 @@ unsafe impl Element for u32 {}
 unsafe impl Element for i64 {}
 // SAFETY: a number, every bit pattern is one (NaNs keep their bits in memory); alignment at most 4.
 unsafe impl Element for f32 {}
+
+/// Whether `i` is in `0..len`: one unsigned comparison. The detour over u64 keeps large indices
+/// large on 16-bit CPUs.
+#[inline(always)]
+const fn is_index(i: i32, len: usize) -> bool {
+    (i.cast_unsigned() as u64) < len as u64
+}
+
+/// Ends the compilation unless a tensor lies within its memory.
+const fn check_range(inside: bool) {
+    assert!(inside, "beyond the memory");
+}
+
+/// Ends the compilation unless elements at an offset of memory of an alignment are aligned.
+const fn check_alignment(offset: usize, element: usize, memory: usize) {
+    assert!(offset.is_multiple_of(element), "misaligned offset");
+    assert!(element <= memory, "alignment above that of the memory");
+}
 
 /// Working memory of a model: inputs, activations and outputs, at offsets the compiler planned.
 ///
@@ -58,9 +75,8 @@ impl<const BYTES: usize> Arena<BYTES> {
     /// The `LEN` elements from byte `OFFSET` on. Out of range or misaligned: does not compile.
     #[inline(always)]
     pub fn tensor<T: Element, const OFFSET: usize, const LEN: usize>(&self) -> &[T; LEN] {
-        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the arena") }
-        const { assert!(OFFSET.is_multiple_of(align_of::<T>()), "misaligned") }
-        const { assert!(align_of::<T>() <= align_of::<Self>(), "alignment above the arena's") }
+        const { check_range(OFFSET + LEN * size_of::<T>() <= BYTES) }
+        const { check_alignment(OFFSET, align_of::<T>(), align_of::<Self>()) }
         // SAFETY: in range and aligned by the assertions; the bytes are initialised and every
         // bit pattern is a T; the reference has the lifetime of the borrow it comes from.
         unsafe { &*self.0.as_ptr().add(OFFSET).cast::<[T; LEN]>() }
@@ -71,9 +87,8 @@ impl<const BYTES: usize> Arena<BYTES> {
     pub fn tensor_mut<T: Element, const OFFSET: usize, const LEN: usize>(
         &mut self,
     ) -> &mut [T; LEN] {
-        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the arena") }
-        const { assert!(OFFSET.is_multiple_of(align_of::<T>()), "misaligned") }
-        const { assert!(align_of::<T>() <= align_of::<Self>(), "alignment above the arena's") }
+        const { check_range(OFFSET + LEN * size_of::<T>() <= BYTES) }
+        const { check_alignment(OFFSET, align_of::<T>(), align_of::<Self>()) }
         // SAFETY: as in `tensor`; the borrow is exclusive, and a T has no padding, so the bytes
         // stay initialised.
         unsafe { &mut *self.0.as_mut_ptr().add(OFFSET).cast::<[T; LEN]>() }
@@ -113,9 +128,8 @@ impl<'a, const BYTES: usize> Share<'a, BYTES> {
     /// The `LEN` elements from byte `OFFSET` on. Out of range or misaligned: does not compile.
     #[inline(always)]
     pub fn view<T: Element, const OFFSET: usize, const LEN: usize>(self) -> View<'a, T, LEN> {
-        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the arena") }
-        const { assert!(OFFSET.is_multiple_of(align_of::<T>()), "misaligned") }
-        const { assert!(align_of::<T>() <= align_of::<Arena<BYTES>>(), "above the arena's") }
+        const { check_range(OFFSET + LEN * size_of::<T>() <= BYTES) }
+        const { check_alignment(OFFSET, align_of::<T>(), align_of::<Arena<BYTES>>()) }
         // SAFETY: in range and aligned by the assertions; the memory is inside a Cell, as the
         // elements of the view are, so views may overlap; all of it is initialised, every bit
         // pattern is a T, and a T has no padding, so it stays initialised. Cells are not Sync:
@@ -135,7 +149,7 @@ impl<T: Element, const LEN: usize> View<'_, T, LEN> {
     /// `i` is in `0..LEN`.
     #[inline(always)]
     pub unsafe fn at(self, i: i32) -> T {
-        debug_assert!(usize::try_from(i).is_ok_and(|i| i < LEN), "index out of range");
+        debug_assert!(is_index(i, LEN), "index out of range");
         // SAFETY: the caller keeps `i` in range.
         unsafe { self.0.get_unchecked(i as usize) }.get()
     }
@@ -146,7 +160,7 @@ impl<T: Element, const LEN: usize> View<'_, T, LEN> {
     /// `i` is in `0..LEN`.
     #[inline(always)]
     pub unsafe fn put(self, i: i32, value: T) {
-        debug_assert!(usize::try_from(i).is_ok_and(|i| i < LEN), "index out of range");
+        debug_assert!(is_index(i, LEN), "index out of range");
         // SAFETY: the caller keeps `i` in range.
         unsafe { self.0.get_unchecked(i as usize) }.set(value);
     }
@@ -158,10 +172,8 @@ impl<T: Element, const LEN: usize> View<'_, T, LEN> {
     /// `i` is at least 0 and the four bytes lie within the view.
     #[inline(always)]
     pub unsafe fn word(self, i: i32) -> u32 {
-        debug_assert!(
-            usize::try_from(i).is_ok_and(|i| (i * size_of::<T>() + 4) <= LEN * size_of::<T>()),
-            "word out of range"
-        );
+        let last = LEN as i64 - size_of::<u32>().div_ceil(size_of::<T>()) as i64;
+        debug_assert!(i >= 0 && i as i64 <= last, "word out of range");
         // SAFETY: the caller keeps all four bytes in range; cells are read by this thread only.
         unsafe { self.as_ptr().add(i as usize).cast::<u32>().read_unaligned() }
     }
@@ -169,8 +181,7 @@ impl<T: Element, const LEN: usize> View<'_, T, LEN> {
     /// Element `i`, or zero outside of the view.
     #[inline(always)]
     pub fn get(self, i: i32) -> T {
-        // One unsigned comparison; the detour over u64 keeps large indices large on 16-bit CPUs.
-        if u64::from(i.cast_unsigned()) < LEN as u64 {
+        if is_index(i, LEN) {
             // SAFETY: just checked.
             unsafe { self.0.get_unchecked(i.cast_unsigned() as usize) }.get()
         } else {
@@ -181,7 +192,7 @@ impl<T: Element, const LEN: usize> View<'_, T, LEN> {
     /// Writes element `i`; does nothing outside of the view.
     #[inline(always)]
     pub fn set(self, i: i32, value: T) {
-        if u64::from(i.cast_unsigned()) < LEN as u64 {
+        if is_index(i, LEN) {
             // SAFETY: just checked.
             unsafe { self.0.get_unchecked(i.cast_unsigned() as usize) }.set(value);
         }
@@ -205,7 +216,7 @@ impl<T: Element, const LEN: usize> Weights<T, LEN> {
     /// `i` is in `0..LEN`.
     #[inline(always)]
     pub unsafe fn at(&self, i: i32) -> T {
-        debug_assert!(usize::try_from(i).is_ok_and(|i| i < LEN), "index out of range");
+        debug_assert!(is_index(i, LEN), "index out of range");
         // SAFETY: the caller keeps `i` in range.
         unsafe { *self.0.get_unchecked(i as usize) }
     }
@@ -217,10 +228,8 @@ impl<T: Element, const LEN: usize> Weights<T, LEN> {
     /// `i` is at least 0 and the four bytes lie within the elements.
     #[inline(always)]
     pub unsafe fn word(&self, i: i32) -> u32 {
-        debug_assert!(
-            usize::try_from(i).is_ok_and(|i| (i * size_of::<T>() + 4) <= LEN * size_of::<T>()),
-            "word out of range"
-        );
+        let last = LEN as i64 - size_of::<u32>().div_ceil(size_of::<T>()) as i64;
+        debug_assert!(i >= 0 && i as i64 <= last, "word out of range");
         // SAFETY: the caller keeps all four bytes in range.
         unsafe { self.as_ptr().add(i as usize).cast::<u32>().read_unaligned() }
     }
@@ -228,8 +237,7 @@ impl<T: Element, const LEN: usize> Weights<T, LEN> {
     /// Element `i`, or zero outside.
     #[inline(always)]
     pub fn get(&self, i: i32) -> T {
-        // As in View::get.
-        if u64::from(i.cast_unsigned()) < LEN as u64 {
+        if is_index(i, LEN) {
             // SAFETY: just checked.
             unsafe { *self.0.get_unchecked(i.cast_unsigned() as usize) }
         } else {
@@ -241,7 +249,7 @@ impl<T: Element, const LEN: usize> Weights<T, LEN> {
     /// `static W: Weights<i8, 4096> = Weights::cut::<0, N>(include_bytes!("kws.weights"));`
     /// Out of range, or for a big-endian CPU: does not compile.
     pub const fn cut<const OFFSET: usize, const BYTES: usize>(file: &[u8; BYTES]) -> Self {
-        const { assert!(OFFSET + LEN * size_of::<T>() <= BYTES, "beyond the file") }
+        const { check_range(OFFSET + LEN * size_of::<T>() <= BYTES) }
         const { assert!(cfg!(target_endian = "little"), "the file holds little-endian data") }
         // SAFETY: in range by the assertion, every bit pattern is a T, no alignment is needed.
         Self(unsafe { file.as_ptr().add(OFFSET).cast::<[T; LEN]>().read_unaligned() })

@@ -50,7 +50,7 @@ impl Target for Rust {
         let (code_bytes, stack_bytes) =
             (estimate::code_bytes(&module), estimate::stack_bytes(&module));
         let mut artifacts = Artifacts::new();
-        let source = source::print(&module, options);
+        let source = source::print(&module, options)?;
         if options.package {
             package::wrap(&mut artifacts, source, options);
         } else {

@@ -19,13 +19,16 @@ pub struct Printer<'a> {
     vars: Vec<Ident>,
     /// Whether each access is proved in range, in the order of the proof's walk.
     proved: &'a [bool],
-    accesses: usize,
+    /// Accesses printed so far.
+    pub accesses: usize,
     /// Names of the run-time items used so far, over all functions of the file.
     pub used: &'a mut BTreeSet<String>,
     /// Lines of the file that are no syn nodes.
     pub inserts: &'a mut Inserts,
     /// Whether something printed so far needs an `unsafe` block.
     pub is_unsafe: bool,
+    /// Whether a tile may read outside of its buffer; tiles have no checked form.
+    pub has_unproved_tile: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -49,6 +52,7 @@ impl<'a> Printer<'a> {
             used,
             inserts,
             is_unsafe: false,
+            has_unproved_tile: false,
         }
     }
 
@@ -181,8 +185,7 @@ impl<'a> Printer<'a> {
         let mut starts = Vec::new();
         for cursor in &tile.cursors {
             starts.push(self.expr(&cursor.start));
-            let proved = self.is_next_proved();
-            self.is_unsafe |= !proved; // the assembly is, in any case
+            self.has_unproved_tile |= !self.is_next_proved();
         }
         self.is_unsafe = true;
         for cursor in &tile.cursors {
@@ -202,13 +205,10 @@ impl<'a> Printer<'a> {
     /// `x = x + e` reads better as `x += e`.
     fn assign(&mut self, var: Var, value: &kir::Expr) -> Stmt {
         let name = variable(self.var(var));
-        if let kir::Expr::Bin(op @ (BinOp::Add | BinOp::Sub), left, right) = value
+        if let kir::Expr::Bin(op, left, right) = value
+            && let Some(op) = assign_operator(*op)
             && **left == kir::Expr::Var(var)
         {
-            let op = match op {
-                BinOp::Sub => syn::BinOp::SubAssign(Default::default()),
-                _add => syn::BinOp::AddAssign(Default::default()),
-            };
             return expression(binary(op, name, self.expr(right)));
         }
         let right = Box::new(self.expr(value));
@@ -252,10 +252,11 @@ impl<'a> Printer<'a> {
         let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
         let (left, right) = (self.expr(a), self.expr(b));
         // Divisors are never zero (kernel IR rule); this spelling has no panic even for one.
-        let total = match op {
-            BinOp::Div if is_int && !is_safe_divisor => Some("checked_div"),
-            BinOp::Rem if is_int && !is_safe_divisor => Some("checked_rem"),
-            _other => None,
+        let may_divide_by_zero = is_int && !is_safe_divisor;
+        let total = match (may_divide_by_zero, op) {
+            (true, BinOp::Div) => Some("checked_div"),
+            (true, BinOp::Rem) => Some("checked_rem"),
+            _infallible => None,
         };
         if let Some(method) = total {
             let checked = method_call(left, method, [right]);
@@ -278,6 +279,17 @@ impl<'a> Printer<'a> {
             (Ty::Bool, Ty::F32) => as_type(as_type(inner, Ty::U8), ty),
             _numbers => as_type(inner, ty),
         }
+    }
+}
+
+/// The operators that accumulations use, as `op=`.
+fn assign_operator(op: BinOp) -> Option<syn::BinOp> {
+    if op == BinOp::Add {
+        Some(syn::BinOp::AddAssign(Default::default()))
+    } else if op == BinOp::Sub {
+        Some(syn::BinOp::SubAssign(Default::default()))
+    } else {
+        None
     }
 }
 

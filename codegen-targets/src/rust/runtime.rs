@@ -5,6 +5,8 @@
 //! imported name of `core`. What a part uses is read off its paths, macro arguments included;
 //! methods count where the receiver is `self`, `Self` or a named type. The sources keep to that.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "syn's enums cannot be listed in full")]
+
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use syn::visit::{self, Visit};
@@ -30,21 +32,19 @@ pub fn text(wanted: &BTreeSet<String>) -> String {
     let items = choose(wanted, parts(mark_safety));
     let printed = prettyplease::unparse(&syn::parse_quote!(#(#items)*));
     let mut out = String::new();
-    let mut closed = false;
+    let (mut closed, mut of_trait) = (false, false);
     for line in printed.lines() {
         let code = line.trim_start();
-        let starts = ["///", "#[", "pub", "fn ", "const fn ", "unsafe impl", "impl"];
-        if closed && starts.iter().any(|start| code.starts_with(start)) {
+        let starts = ["//", "#[", "pub", "fn ", "const fn ", "unsafe impl", "impl"];
+        let follows = of_trait && code.starts_with(MARK);
+        if closed && !follows && starts.iter().any(|start| code.starts_with(start)) {
             out.push('\n');
         }
-        closed =
-            line == "}" || line == "    }" || line.ends_with(';') && !line.starts_with([' ', 'u']);
-        match code.strip_prefix(MARK) {
-            Some(comment) => {
-                out.extend([&line[..line.len() - code.len()], "//", comment, "\n"]);
-            }
-            None => out.extend([line, "\n"]),
-        }
+        closed = !line.starts_with(' ') && line.ends_with(['}', ';']) || line == "    }";
+        of_trait = line.starts_with("unsafe impl");
+        // Macro arguments are printed token by token.
+        let line = line.replacen(MARK, "//", 1).replace("in (reg)", "in(reg)");
+        out.extend([&line, "\n"]);
     }
     out
 }
@@ -501,19 +501,19 @@ mod tests {
         let views = "pub fn sum(a: &mut rt::Arena<64>) -> i8 { kernel(a.share().view::<i8, 3, 4>()) }\n\
             fn kernel(x: rt::View<i8, 4>) -> i8 { x.set(0, 2); x.get(1) }";
         let raw = "static W: rt::Weights<i8, 4> = rt::Weights([1, 2, 3, 4]);\n\
-            static B: rt::Blob<8> = rt::Blob([0; 8]);\n\
-            pub fn f() -> u32 { unsafe { W.word(0) ^ B.weights::<i16, 0, 4>().word(1) } }\n\
+            static B: rt::Weights<i16, 4> = rt::Weights::cut::<0, 8>(&[0; 8]);\n\
+            pub fn f() -> u32 { unsafe { W.word(0) ^ B.word(1) } }\n\
             pub fn g(x: rt::View<i16, 4>) -> i16 { unsafe { x.put(1, 2); x.at(1) } }";
         let all = "pub use rt::*;";
-        let every = ["Arena", "Share", "View", "Weights", "Blob", "Element", "new", "bytes"];
+        let every = ["Arena", "Share", "View", "Weights", "Element", "new", "bytes"];
         let methods =
             ["bytes_mut", "zeroise", "tensor", "tensor_mut", "share", "view", "at", "put"];
-        let rest = ["get", "set", "word", "as_ptr", "weights"];
+        let rest = ["get", "set", "word", "as_ptr", "cut"];
         let text = module("arena", &["Arena", "tensor", "i8"], arena)
             + &module("views", &["i8", "Arena", "share", "view", "get", "set"], views)
             + &module(
                 "raw",
-                &["View::put", "View::at", "View", "Weights", "Weights::word", "Blob", "weights"],
+                &["View::put", "View::at", "View", "Weights", "Weights::word", "cut"],
                 raw,
             )
             + &module("all", &[&every[..], &methods, &rest].concat(), all);

@@ -10,6 +10,7 @@ use proc_macro2::{Ident, Literal, Span};
 use quote::quote;
 use std::collections::BTreeSet;
 use syn::{Item, Stmt, parse_quote};
+use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics};
 use tinycc_core::kir::bounds::Proof;
 use tinycc_core::kir::prune::Uses;
 use tinycc_core::kir::{Kernel, Layer, Module};
@@ -48,11 +49,14 @@ struct File<'a> {
     arrays: Vec<String>,
     weights: Vec<u8>,
     is_unsafe: bool,
+    problems: Diagnostics,
 }
 
 /// Prints the module.
-#[must_use]
-pub fn print(module: &Module, options: &EmitOptions) -> Source {
+///
+/// # Errors
+/// A register tile that is not proved to stay inside its buffers.
+pub fn print(module: &Module, options: &EmitOptions) -> Result<Source, Diagnostics> {
     let mut file = File {
         module,
         options,
@@ -62,6 +66,7 @@ pub fn print(module: &Module, options: &EmitOptions) -> Source {
         arrays: Vec::new(),
         weights: Vec::new(),
         is_unsafe: false,
+        problems: Diagnostics::default(),
     };
     let mut items = api::items(module, options, &mut file.used);
     items.push(file.run());
@@ -79,7 +84,8 @@ pub fn print(module: &Module, options: &EmitOptions) -> Source {
         text.push_str(&text::indented(&runtime::text(&file.used)));
         text.push_str("}\n");
     }
-    Source { text, weights: file.weights, is_unsafe: file.is_unsafe }
+    let source = Source { text, weights: file.weights, is_unsafe: file.is_unsafe };
+    file.problems.into_result(source)
 }
 
 impl File<'_> {
@@ -104,14 +110,15 @@ impl File<'_> {
 
     fn function(&mut self, index: usize, kernel: &Kernel) -> Item {
         let proof = Proof::of(kernel);
-        let constants = &self.constants;
-        let constant = |b: usize| Some(static_name(constants.name(index, b)?));
-        let mut printer =
-            Printer::new(kernel, proof.accesses(), &mut self.used, &mut self.inserts, constant);
-        let mut block = printer.block(&kernel.body);
-        if printer.is_unsafe {
+        let (mut block, needs_unsafe, walked) = self.body(index, kernel, proof.accesses());
+        let mut is_unsafe = needs_unsafe;
+        if walked != proof.accesses().len() {
+            // The numbers of the proof would stand for other accesses: check all of them.
+            (block, is_unsafe, _) = self.body(index, kernel, &[]);
+        }
+        if is_unsafe {
             self.is_unsafe = true;
-            let safety = printer.inserts.comment(if proof.complete() {
+            let safety = self.inserts.comment(if proof.complete() {
                 "SAFETY: every index below is proved to lie in its buffer, for any input."
             } else {
                 "SAFETY: every index of `at` and `put` is proved to lie in its buffer; the others are checked."
@@ -153,6 +160,24 @@ impl File<'_> {
         };
         item.block = Box::new(block);
         Item::Fn(item)
+    }
+
+    /// A kernel's statements, whether they need an unsafe block, and how many accesses they have.
+    fn body(
+        &mut self,
+        index: usize,
+        kernel: &Kernel,
+        proved: &[bool],
+    ) -> (syn::Block, bool, usize) {
+        let constants = &self.constants;
+        let constant = |b: usize| Some(static_name(constants.name(index, b)?));
+        let mut printer = Printer::new(kernel, proved, &mut self.used, &mut self.inserts, constant);
+        let block = printer.block(&kernel.body);
+        let (is_unsafe, accesses) = (printer.is_unsafe, printer.accesses);
+        if printer.has_unproved_tile {
+            self.problems.push(unproved_tile(self.module, index));
+        }
+        (block, is_unsafe, accesses)
     }
 
     fn run(&mut self) -> Item {
@@ -259,7 +284,7 @@ impl File<'_> {
 }
 
 fn literal(array: &Array<'_>) -> String {
-    if array.data.len() == 0 { "[0]".into() } else { text::array(array.ty, array.data) }
+    if array.data.is_empty() { "[0]".into() } else { text::array(array.ty, array.data) }
 }
 
 /// Weights may look like famous numbers.
@@ -268,6 +293,14 @@ fn lint_of(array: &Array<'_>) -> Option<proc_macro2::TokenStream> {
     is_float.then(|| {
         quote!(#[allow(clippy::approx_constant, clippy::excessive_precision, reason = "trained numbers")])
     })
+}
+
+fn unproved_tile(module: &Module, kernel: usize) -> Diagnostic {
+    let layer = module.layers.iter().find(|l| l.kernel == Some(kernel));
+    let origin = layer.map(|l| l.origin.clone()).unwrap_or_default();
+    let message = "the register tile of this layer is not proved to stay inside its buffers";
+    Diagnostic::new(Code::TargetUnsupported, origin, message)
+        .help("compile it with --core generic, and please report the model")
 }
 
 fn static_name(name: &str) -> Ident {

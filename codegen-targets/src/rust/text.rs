@@ -13,7 +13,8 @@ pub fn items(items: &[syn::Item], inserts: &Inserts) -> String {
     for item in items {
         let text = item_text(item, inserts);
         let is_line = text.lines().count() == 1;
-        if !out.is_empty() && !(is_line && last_is_line) {
+        let is_group = is_line && last_is_line;
+        if !out.is_empty() && !is_group {
             out.push('\n');
         }
         out.push_str(&text);

@@ -18,7 +18,6 @@ const OPERANDS: [&str; 12] =
 const SAVED: [&str; 2] = ["r6", "r7"];
 
 /// What the surrounding function calls the tile's operands.
-
 pub struct Names {
     /// First element, per cursor.
     pub starts: Vec<Expr>,

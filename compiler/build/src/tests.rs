@@ -75,6 +75,14 @@ fn files_are_written_and_cargo_is_told_what_to_watch() {
 }
 
 #[test]
+fn rust_is_the_default() {
+    let package = Package::new("mnist_cnn/mnist_cnn_int8.tflite");
+    let (report, _) = package.run(|cargo| config().compile_in(cargo));
+    assert_eq!(report.expect("compiles").target, "rust");
+    assert_eq!(package.files(), ["kws_ref.json", "kws_ref.rs", "kws_ref.weights"]);
+}
+
+#[test]
 fn methods_win_over_the_file_and_the_file_over_the_environment() {
     let package = Package::new("sine/sine_int8.tflite");
     std::fs::write(package.path("tinycc.toml"), "core = \"generic\"\nmax-flash = 9\n").expect("w");

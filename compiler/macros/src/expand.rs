@@ -72,6 +72,8 @@ fn assemble(
 
         #[doc = #doc]
         #[allow(dead_code, reason = "a program needs not all of it")]
+        #[allow(clippy::all, clippy::pedantic, reason = "not the user's code")]
+        #[allow(unsafe_code, reason = "indexes that the compiler proved to be in range")]
         #vis mod #module {
             #(#emitted)*
 
@@ -190,17 +192,9 @@ mod tests {
             quote!(
                 pub const ARENA_BYTES: usize = self::ARENA_BYTES;
             ),
-            quote!(
-                #[must_use]
-                #[inline]
-                pub fn invoke(
-                    arena: &mut Arena,
-                    input_0: &[i8; 4],
-                    argument_2: (i8, i8),
-                ) -> [i8; 2] {
-                    self::invoke(arena, input_0, argument_2)
-                }
-            ),
+            quote!(#[must_use] #[inline] pub fn invoke),
+            quote!((arena: &mut Arena, input_0: &[i8; 4], argument_2: (i8, i8)) -> [i8; 2]),
+            quote!({ self::invoke(arena, input_0, argument_2) }),
             quote!(impl super::WakeWord),
         ] {
             assert!(text.contains(&wanted.to_string()), "no\n{wanted}\nin\n{text}");

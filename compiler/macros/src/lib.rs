@@ -16,12 +16,16 @@ use proc_macro::TokenStream;
 
 /// Makes a unit struct the front of a model.
 ///
-/// ```ignore
-/// #[tinycc::model("models/kws.tflite", core = "cortex-m4", max_arena = "32K")]
-/// pub struct Kws;
+/// ```
+/// # use tinycc_macros as tinycc;
+/// #[tinycc::model("../../fixtures/sine/sine_int8.tflite", max_arena = "1K")]
+/// struct Sine;
 ///
-/// let mut arena = Kws::new_arena();
-/// let scores: kws::Output = Kws::invoke(&mut arena, &samples);
+/// # fn main() {
+/// let mut arena = Sine::new_arena();
+/// let output: sine::Output = Sine::invoke(&mut arena, &[Sine::quantize(1.0)]);
+/// assert!((Sine::dequantize(output[0]) - 0.84).abs() < 0.05);
+/// # }
 /// ```
 ///
 /// The path starts at the package (`CARGO_MANIFEST_DIR`). Cargo compiles again when the file
@@ -30,9 +34,9 @@ use proc_macro::TokenStream;
 /// which the arguments win over. Options with several values take a list: `["a=1x8", "b=1x8"]`.
 ///
 /// Beside the struct stands a module of its name in snake case, as visible as the struct, with all
-/// that was emitted: types such as `kws::Arena`, `kws::Input`, `kws::Output`. The public functions
-/// and constants of the module are also the struct's: `Kws::invoke`, `Kws::ARENA_BYTES`. In
-/// addition, `Kws::new_arena()` is a `const fn`, so an arena can be a `static`. All constants of the
+/// that was emitted: types such as `sine::Arena`, `sine::Input`, `sine::Output`. The public functions
+/// and constants of the module are also the struct's: `Sine::invoke`, `Sine::ARENA_BYTES`. In
+/// addition, `Sine::new_arena()` is a `const fn`, so an arena can be a `static`. All constants of the
 /// model are literals in the expansion. The struct must stand in a module, not in a function.
 ///
 /// # Errors

@@ -16,7 +16,7 @@
 //!
 //! `build.rs` compiles the model with `tinycc-build`, for the processor that cargo builds for:
 //!
-//! ```ignore
+//! ```no_run
 //! fn main() -> Result<(), tinycc_build::Error> {
 //!     tinycc_build::Config::new("models/kws.tflite")
 //!         .target_from_env()
@@ -41,12 +41,16 @@
 //!
 //! With the feature `macros`, without a build script:
 //!
-//! ```ignore
-//! #[tinycc::model("models/kws.tflite", max_arena = "32K")]
-//! struct Kws;
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
+//! #[tinycc::model("../../fixtures/sine/sine_int8.tflite", max_arena = "1K")]
+//! struct Sine;
 //!
-//! let mut arena = Kws::new_arena();
-//! let scores = Kws::invoke(&mut arena, &samples);
+//! # fn main() {
+//! let mut arena = Sine::new_arena();
+//! let output = Sine::invoke(&mut arena, &[Sine::quantize(1.0)]);
+//! assert!((Sine::dequantize(output[0]) - 0.84).abs() < 0.05);
+//! # }
 //! ```
 #![cfg_attr(
     feature = "cli",

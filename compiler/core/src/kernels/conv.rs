@@ -80,7 +80,7 @@ impl ConvBuffers {
     }
 }
 
-/// b[c] - zero_point * sum of the weights of channel c, and the largest magnitude any partial sum
+/// `b[c] - zero_point * sum` of the weights of channel c, and the largest magnitude any partial sum
 /// can reach (numerics 3.5). `per_channel(c)` yields the weights of output channel c.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ const DEPTH: usize = 4;
 pub struct Pointwise<'a> {
     /// Geometry: kernel 1x1, one group.
     pub conv: &'a Conv,
-    /// Weights [out][in].
+    /// Weights `[out][in]`.
     pub weights: Vec<i8>,
     /// Accumulator starts with the input zero point folded in; twice their reach fits int32.
     pub bias: Vec<i32>,

@@ -11,7 +11,7 @@ use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 
-/// y[c * multiplier + m] = activation(conv(x[c], w[c * multiplier + m]) + b).
+/// `y[c * multiplier + m] = activation(conv(x[c], w[c * multiplier + m]) + b)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DepthwiseConv2d {
     /// Vertical and horizontal step.

@@ -2,7 +2,7 @@
 //!
 //! Everything about an operator lives in its own file: attributes, shape inference, reference
 //! evaluation, quantization rule, cost, buffer reuse, lowering to kernel IR, tests. Adding one is
-//! that file plus one line in [`operators!`] (plus its entry in a format reader).
+//! that file plus one line in `operators!` (plus its entry in a format reader).
 
 mod additive;
 mod arg;

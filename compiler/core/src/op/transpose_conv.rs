@@ -11,7 +11,7 @@ use crate::kernels::window::{Axis, Padding};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 
-/// y[i * stride + t - before] = activation(b + sum of x[i] * w[t]).
+/// `y[i * stride + t - before] = activation(b + sum of x[i] * w[t])`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransposeConv {
     /// Vertical and horizontal distance between outputs of neighbouring inputs.

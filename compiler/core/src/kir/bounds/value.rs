@@ -155,7 +155,18 @@ impl Context {
             BinOp::Ge => (least(0), most(-1)),
             BinOp::Eq => (equal(), Vec::new()),
             BinOp::Ne => (Vec::new(), equal()),
-            _other => (Vec::new(), Vec::new()),
+            BinOp::Add
+            | BinOp::Sub
+            | BinOp::Mul
+            | BinOp::Div
+            | BinOp::Rem
+            | BinOp::Shl
+            | BinOp::Shr
+            | BinOp::And
+            | BinOp::Or
+            | BinOp::Xor
+            | BinOp::LogicAnd
+            | BinOp::LogicOr => (Vec::new(), Vec::new()),
         };
         self.predicate(Truth { yes, no })
     }
@@ -165,21 +176,20 @@ impl Context {
     }
 
     fn binary_real(&mut self, op: BinOp, a: &Real, b: &Real) -> Value {
-        match op {
-            BinOp::Sub => {
-                let excess = b.whole.clone().zip(a.range.map(|r| r.1));
-                Value { real: Real { excess, ..Real::default() }, ..Value::default() }
+        if op == BinOp::Sub {
+            let excess = b.whole.clone().zip(a.range.map(|r| r.1));
+            return Value { real: Real { excess, ..Real::default() }, ..Value::default() };
+        }
+        if !op.is_predicate() {
+            return Value::default();
+        }
+        match (op, &a.excess, b.range) {
+            (BinOp::Gt, Some((whole, most)), Some((lo, _))) if lo >= 0.0 && most.abs() < EXACT => {
+                let below = most.ceil() as i128 - 1;
+                let yes = vec![Fact::at_most(whole.clone(), below)];
+                self.predicate(Truth { yes, no: Vec::new() })
             }
-            BinOp::Gt => match (&a.excess, b.range) {
-                (Some((whole, most)), Some((lo, _))) if lo >= 0.0 && most.abs() < EXACT => {
-                    let below = most.ceil() as i128 - 1;
-                    let yes = vec![Fact::at_most(whole.clone(), below)];
-                    self.predicate(Truth { yes, no: Vec::new() })
-                }
-                _unknown => self.opaque(Ty::Bool),
-            },
-            _other if op.is_predicate() => self.opaque(Ty::Bool),
-            _other => Value::default(),
+            _unknown => self.opaque(Ty::Bool),
         }
     }
 

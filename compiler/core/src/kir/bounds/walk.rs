@@ -137,7 +137,11 @@ impl Walk<'_> {
                 let changed = changed(body);
                 self.forget(&changed);
                 let mark = self.context.mark();
-                let value = self.loop_variable(*extent, (*step).max(1));
+                let value = if changed.contains(var) {
+                    self.context.opaque(var.ty)
+                } else {
+                    self.loop_variable(*extent, (*step).max(1))
+                };
                 self.set(*var, Some(value));
                 self.block(body);
                 self.set(*var, None);
@@ -351,21 +355,24 @@ fn length(kernel: &Kernel, buf: Buf) -> usize {
     })
 }
 
-/// Variables that `body` assigns to.
+/// Variables that `body` declares or assigns to.
 fn changed(body: &[Stmt]) -> BTreeSet<Var> {
     let mut vars = BTreeSet::new();
     for stmt in body {
         match stmt {
-            Stmt::Assign(var, _) => {
+            Stmt::Let(var, _) | Stmt::Assign(var, _) => {
                 vars.insert(*var);
             }
-            Stmt::For { body, .. } => vars.extend(changed(body)),
+            Stmt::For { var, body, .. } => {
+                vars.insert(*var);
+                vars.extend(changed(body));
+            }
             Stmt::If { then, otherwise, .. } => {
                 vars.extend(changed(then));
                 vars.extend(changed(otherwise));
             }
             Stmt::Tile(tile) => vars.extend(&tile.accumulators),
-            Stmt::Let(..) | Stmt::Store(..) | Stmt::Comment(_) => {}
+            Stmt::Store(..) | Stmt::Comment(_) => {}
         }
     }
     vars
