@@ -10,171 +10,27 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use std::time::Duration;
+use tinycc_core::format::tflite;
+use tinycc_core::lower::{self, Core};
+use tinycc_core::pass;
+use tinycc_targets::{EmitOptions, Runtime};
 use tinycc_tests::build;
 use tinycc_tests::cases::root;
-use tinycc_tests::cross::{self, CORTEX_M4};
+use tinycc_tests::cross::CORTEX_M4;
+use tinycc_tests::packages::{Packages, touch};
 use tinycc_tests::zoo;
-
-/// One cargo at a time: they share a folder of built dependencies, and times are printed.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// Lines of user code an example may have.
 const EXAMPLE_LINES: usize = 40;
 const SINE: &str = "fixtures/sine/sine_int8.tflite";
 
-/// Packages in a folder of their own; what cargo builds of them is kept apart and removed with them,
-/// except the dependencies.
-struct Packages {
-    folder: TempDir,
-    /// Folders of the packages that were built.
-    built: Vec<String>,
-    _alone: MutexGuard<'static, ()>,
-}
-
-/// What cargo did.
-struct Build {
-    success: bool,
-    /// What cargo and the compiler printed.
-    text: String,
-    /// What the program printed.
-    output: String,
-    took: Duration,
-}
-
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages")
 }
 
-/// Cargo with the compiler that also builds firmware, if that is there, so that build scripts'
-/// dependencies are compiled once.
-fn cargo() -> Command {
-    let cross = std::env::var_os("TINYCC_RUST_SYSROOTS").is_some();
-    let mut command = Command::new(if cross { cross::cargo() } else { "cargo".into() });
-    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN"] {
-        command.env_remove(variable);
-    }
-    if cross {
-        command.env("RUSTC", cross::compiler());
-    }
-    command
-}
-
-impl Packages {
-    fn new() -> Self {
-        let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Self { folder: TempDir::new().expect("folder"), built: Vec::new(), _alone: alone }
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
-        std::fs::write(path, text).expect("file");
-    }
-
-    /// A file of the repository or the zoo.
-    fn copy(&self, from: &Path, to: &str) {
-        let to = self.path(to);
-        std::fs::create_dir_all(to.parent().expect("parent")).expect("folder");
-        std::fs::write(&to, build::file(from)).expect("file");
-    }
-
-    /// An example with the fixtures it names, its paths to tinycc absolute.
-    fn example(&self, name: &str) {
-        let path = format!("examples/{name}");
-        cross::copy(&root().join(&path), &self.path(&path)).expect("copies");
-        for fixture in ["mnist_cnn/mnist_cnn_int8.tflite", "digits/seven.pgm", "digits/four.pgm"] {
-            let fixture = format!("fixtures/{fixture}");
-            self.copy(&root().join(&fixture), &fixture);
-        }
-        let manifest = format!("{path}/Cargo.toml");
-        let text = String::from_utf8(build::file(&self.path(&manifest))).expect("text");
-        assert_eq!(text.matches("\"../../compiler/").count(), 2, "{text}");
-        let compiler = format!("\"{}/", root().join("compiler").display());
-        self.write(&manifest, &text.replace("\"../../compiler/", &compiler));
-    }
-
-    /// A package of that name with `src/main.rs`; `dependencies` are lines of the manifest where
-    /// `ROOT` stands for the repository.
-    fn package(&self, name: &str, dependencies: &str, main: &str) {
-        let dependencies = dependencies.replace("ROOT", &root().display().to_string());
-        self.write(
-            &format!("{name}/Cargo.toml"),
-            &format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n\n{dependencies}"),
-        );
-        self.write(&format!("{name}/src/main.rs"), main);
-    }
-
-    /// `cargo VERB --release --offline` in that folder with the versions of the workspace.
-    fn cargo(&mut self, verb: &str, folder: &str, arguments: &[&str]) -> Build {
-        let lock = self.path(folder).join("Cargo.lock");
-        if !lock.exists() {
-            std::fs::copy(root().join("Cargo.lock"), lock).expect("lock file");
-        }
-        let mut command = cargo();
-        command.args([verb, "--release", "--offline"]).args(arguments);
-        command.current_dir(self.path(folder)).env("CARGO_TARGET_DIR", target());
-        let begin = Instant::now();
-        let output = command.output().expect("cargo runs");
-        let took = begin.elapsed();
-        if !self.built.iter().any(|built| built == folder) {
-            self.built.push(folder.to_string());
-        }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Build {
-            success: output.status.success(),
-            text: text(&output.stderr),
-            output: text(&output.stdout),
-            took,
-        }
-    }
-}
-
-impl Drop for Packages {
-    fn drop(&mut self) {
-        for folder in &self.built {
-            let manifest = std::fs::read_to_string(self.path(folder).join("Cargo.toml"));
-            let name = manifest.unwrap_or_default();
-            let name = name.split("name = \"").nth(1).and_then(|rest| rest.split('"').next());
-            let mut clean = cargo();
-            clean.args(["clean", "--quiet", "--release", "--offline", "-p", name.unwrap_or("?")]);
-            clean.current_dir(self.path(folder)).env("CARGO_TARGET_DIR", target());
-            // What stays behind is found by nobody and only takes room.
-            let _ = clean.output();
-        }
-    }
-}
-
-impl Build {
-    /// The same, after a build that must succeed without a warning.
-    fn clean(self) -> Self {
-        assert!(self.success && !self.text.contains("warning"), "{}", self.text);
-        self
-    }
-
-    /// The text of a build that must fail.
-    fn failure(&self) -> &str {
-        assert!(!self.success, "built:\n{}", self.text);
-        &self.text
-    }
-
-    /// Whether a package was compiled again.
-    fn compiled(&self, name: &str) -> bool {
-        self.text.contains(&format!("Compiling {name} v"))
-    }
-}
-
-/// A new time of change, the same bytes.
-fn touch(path: &Path) {
-    let file = std::fs::File::options().append(true).open(path).expect("opens");
-    file.set_modified(std::time::SystemTime::now()).expect("time");
+fn packages() -> Packages {
+    Packages::new(target())
 }
 
 /// `build.rs` with these calls on a `Config`.
@@ -214,7 +70,7 @@ fn sine_output() -> String {
 
 #[test]
 fn the_host_example_classifies_and_is_built_again_when_the_model_changes() {
-    let mut packages = Packages::new();
+    let mut packages = packages();
     packages.example("host");
     let folder = "examples/host";
     let mut run = |digit: &str| {
@@ -239,7 +95,7 @@ fn the_cortex_m_example_runs_in_qemu() {
     if !CORTEX_M4.available() {
         return;
     }
-    let packages = Packages::new();
+    let packages = packages();
     packages.example("cortex-m");
     let output = CORTEX_M4
         .cargo("run", &packages.path("examples/cortex-m"), &target())
@@ -270,7 +126,7 @@ fn sine(packages: &Packages, name: &str) {
 
 #[test]
 fn the_configuration_file_is_watched_and_problems_name_their_place() {
-    let mut packages = Packages::new();
+    let mut packages = packages();
     let name = "watched";
     sine(&packages, name);
     assert_eq!(packages.cargo("run", name, &[]).clean().output, sine_output());
@@ -298,4 +154,142 @@ fn the_configuration_file_is_watched_and_problems_name_their_place() {
 
     packages.copy(&root().join(SINE), "watched/net.tflite");
     assert_eq!(packages.cargo("run", name, &[]).clean().output, sine_output());
+}
+
+#[test]
+fn emitted_c_is_built_and_linked() {
+    if !build::tool("cc") {
+        return;
+    }
+    let mut packages = packages();
+    let dependencies = "[build-dependencies]
+cc = \"1\"
+tinycc-build = { path = \"ROOT/compiler/build\", features = [\"c\"] }
+";
+    let run = "unsafe extern \"C\" {
+    fn sine_invoke(arena: *mut core::ffi::c_void);
+    fn with(invoke: unsafe extern \"C\" fn(*mut core::ffi::c_void), x: i8) -> i8;
+}
+
+fn run(x: i8) -> i8 {
+    unsafe { with(sine_invoke, x) }
+}
+";
+    packages.package("in_c", dependencies, &format!("{run}{SINE_MAIN}"));
+    packages.write(
+        "in_c/with.c",
+        "#include \"sine.h\"
+
+int8_t with(void (*invoke)(void *), int8_t x)
+{
+    static union { uint8_t bytes[SINE_ARENA_BYTES]; int64_t align; } arena;
+    *sine_input_0(arena.bytes) = x;
+    invoke(arena.bytes);
+    return *sine_output_0(arena.bytes);
+}
+",
+    );
+    packages.write(
+        "in_c/build.rs",
+        "fn main() -> Result<(), tinycc_build::Error> {
+    let sine = tinycc_build::Config::new(\"net.tflite\").name(\"sine\").compile_c()?;
+    cc::Build::new().file(\"with.c\").include(sine.include).compile(\"with\");
+    Ok(())
+}
+",
+    );
+    packages.copy(&root().join(SINE), "in_c/net.tflite");
+    packages.copy(&root().join("fixtures/sine/sine_int8.in.bin"), "in_c/in.bin");
+    assert_eq!(packages.cargo("run", "in_c", &[]).clean().output, sine_output());
+    touch(&packages.path("in_c/net.tflite"));
+    assert!(packages.cargo("build", "in_c", &[]).clean().compiled("in_c"));
+}
+
+#[test]
+fn the_attribute_is_expanded_again_when_the_model_changes() {
+    let mut packages = packages();
+    let name = "quick";
+    let run = "#[tinycc::model(\"net.tflite\", max_arena = \"1K\")]\nstruct Net;\n\n\
+               fn run(x: i8) -> i8 {\n    Net::invoke(&mut Net::new_arena(), &[x])[0]\n}\n";
+    packages.package(name, ATTRIBUTE, &format!("{run}{SINE_MAIN}"));
+    packages.copy(&root().join(SINE), "quick/net.tflite");
+    packages.copy(&root().join("fixtures/sine/sine_int8.in.bin"), "quick/in.bin");
+    assert_eq!(packages.cargo("run", name, &[]).clean().output, sine_output());
+    let idle = packages.cargo("build", name, &[]).clean();
+    assert!(!idle.compiled(name), "{}", idle.text);
+    touch(&packages.path("quick/net.tflite"));
+    assert!(packages.cargo("build", name, &[]).clean().compiled(name));
+
+    let bad = root().join("fixtures/bad/two_unsupported_ops.tflite");
+    packages.copy(&bad, "quick/net.tflite");
+    let refused = packages.cargo("build", name, &[]);
+    for word in ["net.tflite: node 0 COS", "node 1 TOPK_V2", "src/main.rs:1:17"] {
+        assert!(refused.failure().contains(word), "no {word} in\n{}", refused.text);
+    }
+}
+
+#[test]
+fn emitted_packages_are_dependencies() {
+    let mut packages = packages();
+    for (runtime, name) in [(Runtime::Embedded, "alone"), (Runtime::Crate, "with_crate")] {
+        let bytes = build::file(&root().join(SINE));
+        let mut graph = tflite::read(&bytes, &tflite::ReadOptions::default()).expect("reads");
+        pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
+        let legal = lower::legalise(graph, Core::Generic).expect("legal");
+        let options =
+            EmitOptions { name: "net".into(), package: true, runtime, ..Default::default() };
+        let rust = tinycc_targets::target("rust").expect("a target");
+        for (path, bytes) in rust.emit(&legal, &options).expect("emits").artifacts {
+            packages.write(&format!("{name}/net/{path}"), &String::from_utf8(bytes).expect("text"));
+        }
+        let dependencies = "[dependencies]\nnet = { path = \"net\" }\n\n[patch.crates-io]\n\
+                            tinycc-rt = { path = \"ROOT/runtime-min\" }\n";
+        let patch = if runtime == Runtime::Crate { dependencies.len() } else { 38 };
+        let run = "fn run(x: i8) -> i8 {\n    net::invoke(&mut net::Arena::new(), &[x])[0]\n}\n";
+        packages.package(name, &dependencies[..patch], &format!("{run}{SINE_MAIN}"));
+        packages.copy(&root().join("fixtures/sine/sine_int8.in.bin"), &format!("{name}/in.bin"));
+        let run = packages.cargo("run", name, &[]).clean();
+        assert_eq!(run.output, sine_output());
+        assert_eq!(run.compiled("tinycc-rt"), runtime == Runtime::Crate, "{}", run.text);
+    }
+}
+
+/// Large models: built like small ones; what they add to a build is printed, never asserted.
+#[test]
+fn large_models_are_built() {
+    let Some(zoo) = zoo::require() else { return };
+    let mut packages = packages();
+    let main = "fn main() {\n    let mut arena = net::Arena::new();\n    net::run(&mut arena);\n    \
+                println!(\"{}\", net::output(&arena).len());\n}\n";
+    let include = "mod net {\n    tinycc::include_model!(\"net\");\n}\n\n";
+    packages.package("large", BUILD_RS, &format!("{include}{main}"));
+    packages.write("large/build.rs", &script(".compile()"));
+    let attribute = "#[tinycc::model(\"net.tflite\")]\nstruct Net;\n\n";
+    packages.package("large_quick", ATTRIBUTE, &format!("{attribute}{main}"));
+    let mut least = [Duration::MAX; 2];
+    for (model, outputs) in [
+        (root().join(SINE), 1),
+        (zoo.join("mlperf_tiny/vww_mobilenet_int8.tflite"), 2),
+        (zoo.join("mlperf_tiny/ad_toycar_float.tflite"), 640),
+    ] {
+        for (folder, least) in ["large", "large_quick"].into_iter().zip(&mut least) {
+            packages.copy(&model, &format!("{folder}/net.tflite"));
+            if *least == Duration::MAX {
+                let _dependencies = packages.cargo("build", folder, &[]).clean();
+                touch(&packages.path(&format!("{folder}/net.tflite")));
+            }
+            let build = packages.cargo("build", folder, &[]).clean();
+            assert!(build.compiled(folder), "{}", build.text);
+            let run = packages.cargo("run", folder, &[]).clean();
+            assert_eq!(run.output, format!("{outputs}\n"));
+            *least = build.took.min(*least);
+            println!(
+                "{folder:<12} {:<28} {:>9} bytes  build {:.2} s, {:.2} s more than the smallest",
+                model.file_name().unwrap_or_default().display(),
+                build::file(&model).len(),
+                build.took.as_secs_f64(),
+                (build.took - *least).as_secs_f64(),
+            );
+        }
+    }
 }
