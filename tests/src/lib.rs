@@ -14,5 +14,6 @@ pub mod compare;
 pub mod cross;
 pub mod headline;
 pub mod mutate;
+pub mod packages;
 pub mod spots;
 pub mod zoo;

@@ -91,6 +91,12 @@ pub use tinycc_macros::model;
 #[macro_export]
 macro_rules! include_model {
     ($name:literal) => {
-        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
+        // What a program does not use of it is not worth a warning.
+        #[allow(dead_code)]
+        mod emitted {
+            ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
+        }
+        #[allow(unused_imports)]
+        pub use self::emitted::*;
     };
 }
