@@ -48,11 +48,15 @@ pub const RISCV: Board = Board {
     replace: Some("riscv-virt"),
 };
 
-fn compiler() -> PathBuf {
+/// Debian's compiler, or the one the tests were told to take.
+#[must_use]
+pub fn compiler() -> PathBuf {
     std::env::var_os("TINYCC_RUSTC").map_or_else(|| "/usr/bin/rustc".into(), PathBuf::from)
 }
 
-fn cargo() -> PathBuf {
+/// Its cargo.
+#[must_use]
+pub fn cargo() -> PathBuf {
     std::env::var_os("TINYCC_CARGO").map_or_else(|| "/usr/bin/cargo".into(), PathBuf::from)
 }
 
@@ -95,8 +99,11 @@ impl Board {
         Ok(package)
     }
 
-    /// `cargo VERB --release` in a package, warnings being errors.
-    fn cargo(&self, verb: &str, package: &Path) -> Result<Vec<u8>, String> {
+    /// `cargo VERB --release` in a package, warnings being errors; what it builds goes to `target`.
+    ///
+    /// # Errors
+    /// A missing core library, what the compiler or the program prints.
+    pub fn cargo(&self, verb: &str, package: &Path, target: &Path) -> Result<Vec<u8>, String> {
         let sysroot = self.sysroot().ok_or("no core library")?;
         // Added to the flags of the package's own configuration, which RUSTFLAGS would replace.
         let flags = format!(
@@ -113,7 +120,7 @@ impl Board {
         {
             command.env_remove(variable);
         }
-        command.env("RUSTC", compiler()).env("CARGO_TARGET_DIR", package.join("target"));
+        command.env("RUSTC", compiler()).env("CARGO_TARGET_DIR", target);
         run(&mut command, &[])
     }
 
@@ -122,7 +129,7 @@ impl Board {
     /// # Errors
     /// What the compiler prints, warnings included.
     pub fn build(&self, package: &Path) -> Result<PathBuf, String> {
-        self.cargo("build", package)?;
+        self.cargo("build", package, &package.join("target"))?;
         Ok(package.join("target").join(self.target).join("release/example"))
     }
 
@@ -133,7 +140,7 @@ impl Board {
     pub fn run(&self, package: &Path, input: &[u8]) -> Result<Firmware, String> {
         let elf = self.build(package)?;
         std::fs::write(package.join("input.bin"), input).map_err(|e| e.to_string())?;
-        Firmware::read(&self.cargo("run", package)?, package, elf)
+        Firmware::read(&self.cargo("run", package, &package.join("target"))?, package, elf)
     }
 
     /// Symbols of a linked program that panics need: the functions of `core::panicking` and the
@@ -154,7 +161,8 @@ impl Board {
 
     /// Bytes of flash that the emitted module `name.rs` takes: code and constants of its object
     /// file as a crate of its own. That is what [`crate::build::Built::flash`] counts in C: the
-    /// whole module before unused functions are dropped, without the libraries it calls.
+    /// whole module before unused functions are dropped, without the libraries it calls. Optimised
+    /// as the example package in `folder` is.
     ///
     /// # Errors
     /// What the compiler prints.
@@ -163,8 +171,13 @@ impl Board {
         let (source, object) = (folder.join("size.rs"), folder.join("size.o"));
         let module = format!("#![no_std]\n#[path = \"{name}.rs\"]\npub mod {name};\n");
         std::fs::write(&source, module).map_err(|e| e.to_string())?;
+        let manifest = folder.join("example-mps2-an386/Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).map_err(|e| e.to_string())?;
+        let level = manifest.lines().find_map(|line| line.strip_prefix("opt-level = "));
+        let level = level.ok_or("the package has no opt-level")?.trim_matches('"');
         let mut command = Command::new(compiler());
-        command.args(["--edition=2024", "--crate-type=lib", "--emit=obj", "-Copt-level=3"]);
+        command.args(["--edition=2024", "--crate-type=lib", "--emit=obj"]);
+        command.arg(format!("-Copt-level={level}"));
         command.args(["-Ccodegen-units=1", "-Cpanic=abort", "--target", self.target]);
         command.arg("--sysroot").arg(sysroot).arg("-o").arg(&object).arg(&source);
         run(&mut command, &[])?;

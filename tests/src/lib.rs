@@ -14,6 +14,7 @@ pub mod compare;
 pub mod cross;
 pub mod headline;
 pub mod mutate;
+pub mod packages;
 pub mod rust_batch;
 pub mod spots;
 pub mod zoo;

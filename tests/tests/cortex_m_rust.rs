@@ -54,6 +54,8 @@ fn rust_equals_tflite_micro_and_costs_as_c() {
             let (c, rust) = (emit("c").expect("compiles"), emit("rust").expect("compiles"));
             let in_c = c.firmware(&inputs).expect("runs");
             let run = run_rust(&CORTEX_M4, &rust, &inputs, &want);
+            let estimate = rust.emitted.stack_bytes as u64;
+            assert!(run.stack <= estimate, "{name}: stack {} > estimate {estimate}", run.stack);
             let flash = CORTEX_M4.flash(rust.folder.path(), name).expect("compiles");
             let instructions = run.instructions() as f64 / in_c.instructions() as f64;
             let bytes = flash as f64 / c.flash() as f64;

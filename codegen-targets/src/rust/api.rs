@@ -10,22 +10,25 @@ use syn::{Item, parse_quote};
 use tinycc_core::DType;
 use tinycc_core::kir::{Module, Port, Ty};
 
+/// What a program can do with the arena besides running models in it.
+const ARENA_METHODS: [&str; 3] = ["bytes", "bytes_mut", "zeroise"];
+
 /// Comment above everything. No inner doc comment: `include!` would refuse it.
 #[must_use]
 pub fn head(module: &Module, options: &EmitOptions) -> String {
     let name = &options.name;
-    let (arena, input) = match module.inputs.len() {
-        1 => ("let output = NAME::invoke(&mut arena, &input);", "input"),
-        _many => ("let outputs = NAME::invoke(&mut arena, /* the inputs */);", "inputs"),
+    let (result, inputs) = match module.inputs.len() {
+        1 => ("output", "&input"),
+        _many => ("outputs", "/* the inputs */"),
     };
-    let call = arena.replace("NAME", name);
     format!(
         "// Made by tinycc {} from {}. Do not edit: compile the model again instead.\n//\n\
-         // Usage:  static or local  let mut arena = {name}::Arena::new();\n\
-         //         {call}\n\
-         // Without copies: fill the {input} in the arena, call run(), read the result there. Inputs\n\
-         // are consumed, their bytes are reused while the model runs; outputs stay valid until the\n\
-         // inputs are filled again. There is no other state, so several arenas may run at once.\n",
+         //     let mut arena = {name}::Arena::new();\n\
+         //     let {result} = {name}::invoke(&mut arena, {inputs});\n//\n\
+         // Without copies: write to input(&mut arena), run(&mut arena), read output(&arena). Inputs are\n\
+         // consumed, their bytes are reused while the model runs; outputs stay valid until the inputs\n\
+         // are written again. There is no other state, so several arenas may run at once. A static\n\
+         // arena costs no stack.\n",
         env!("CARGO_PKG_VERSION"),
         comment_text(&options.source)
     )
@@ -89,9 +92,25 @@ pub fn items(module: &Module, options: &EmitOptions, used: &mut BTreeSet<String>
     for port in module.inputs.iter().chain(&module.outputs) {
         used.insert(super::lexical::type_name(Ty::from(port.ty.dtype)).into());
     }
-    used.extend(["Arena::bytes", "Arena::bytes_mut", "Arena::zeroise"].map(String::from));
+    used.extend(ARENA_METHODS.iter().map(|m| format!("Arena::{m}")));
     items.push(invoke(module));
+    items.push(all_used(&items));
     items
+}
+
+/// Marks the interface as used: in a private module the compiler would warn about each function
+/// that a program has no need of.
+fn all_used(items: &[Item]) -> Item {
+    let names = items
+        .iter()
+        .filter_map(|item| if let Item::Fn(f) = item { Some(&f.sig.ident) } else { None });
+    let methods = ARENA_METHODS.map(|m| Ident::new(m, Span::call_site()));
+    parse_quote! {
+        /// Counts as a use of what a program may have no need of.
+        const _: () = {
+            let _ = (#(#names,)* #(Arena::#methods,)* <Arena as Default>::default);
+        };
+    }
 }
 
 /// Type alias and constants of a port.
@@ -114,7 +133,6 @@ fn port_items(names: &Names, port: &Port) -> Vec<Item> {
         let title = format!(" `{}`", title.trim());
         items.push(parse_quote! {
             #[doc = #title]
-            #[allow(clippy::excessive_precision, reason = "exact scale of the model")]
             pub const #scale_name: f32 = #scale;
         });
         items.push(parse_quote! {

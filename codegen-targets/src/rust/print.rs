@@ -338,10 +338,7 @@ fn operator(op: BinOp) -> syn::BinOp {
 }
 
 fn is_minus_one(e: &kir::Expr) -> bool {
-    match e {
-        kir::Expr::Float(value) => *value == -1.0,
-        _other => e.literal() == Some(-1),
-    }
+    matches!(e, kir::Expr::Float(value) if *value == -1.0) || e.literal() == Some(-1)
 }
 
 /// The variable and limits of `v >= from && v < to`.

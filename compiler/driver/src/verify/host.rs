@@ -1,4 +1,4 @@
-//! The emitted C on this machine: builds the host example with the system compiler and runs it.
+//! The emitted code on this machine: builds the host example with the system compiler and runs it.
 
 use super::VerifyError;
 use std::fs::File;
@@ -7,17 +7,74 @@ use std::process::{Command, Stdio};
 use tinycc_core::{Tensor, TensorData, TensorType};
 use tinycc_targets::Artifacts;
 
-/// Builds everything in `artifacts` that ends in `.c` below a temporary folder.
+/// The host example of a target, built in a temporary folder.
 pub(super) struct Program {
     dir: tempfile::TempDir,
     exe: PathBuf,
 }
 
-/// `$CC`, split at spaces (it may carry options), or `cc`.
-fn compiler_command() -> Vec<String> {
-    let words = |s: String| s.split_whitespace().map(str::to_string).collect::<Vec<_>>();
-    let given = std::env::var("CC").map(words).unwrap_or_default();
-    if given.is_empty() { vec!["cc".into()] } else { given }
+/// What builds the host example: `$VARIABLE`, split at spaces (it may carry options), or the
+/// default, and its arguments.
+struct Builder {
+    variable: &'static str,
+    default: &'static str,
+    flags: &'static [&'static str],
+    sources: Vec<PathBuf>,
+    last: &'static [&'static str],
+}
+
+const RUST_MAIN: &str = "example/src/main.rs";
+
+impl Builder {
+    fn of(artifacts: &Artifacts, dir: &Path) -> Self {
+        if artifacts.contains_key(RUST_MAIN) {
+            return Self {
+                variable: "RUSTC",
+                default: "rustc",
+                flags: &["--edition=2024", "-O"],
+                sources: vec![dir.join(RUST_MAIN)],
+                last: &[],
+            };
+        }
+        let sources = artifacts.keys().filter(|p| p.ends_with(".c"));
+        Self {
+            variable: "CC",
+            default: "cc",
+            flags: &["-O2", "-std=c99"],
+            sources: sources.map(|p| dir.join(p)).collect(),
+            last: &["-lm"],
+        }
+    }
+
+    fn command(&self) -> Vec<String> {
+        let words = |s: String| s.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+        let given = std::env::var(self.variable).map(words).unwrap_or_default();
+        if given.is_empty() { vec![self.default.into()] } else { given }
+    }
+
+    fn build(&self, exe: &Path) -> Result<(), VerifyError> {
+        let command = self.command();
+        let output = Command::new(&command[0])
+            .args(&command[1..])
+            .args(self.flags)
+            .arg("-o")
+            .arg(exe)
+            .args(&self.sources)
+            .args(self.last)
+            .output()
+            .map_err(|reason| VerifyError::NoCompiler {
+                command: command[0].clone(),
+                variable: self.variable,
+                reason,
+            })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(VerifyError::Build {
+            command: format!("{} {}", command.join(" "), self.flags.join(" ")),
+            messages: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
 }
 
 fn io(what: &str) -> impl FnOnce(std::io::Error) -> VerifyError + '_ {
@@ -33,21 +90,7 @@ impl Program {
         crate::write::artifacts(artifacts, dir.path())
             .map_err(|e| VerifyError::Run(e.to_string()))?;
         let exe = dir.path().join("model");
-        let command = compiler_command();
-        let line = format!("{} -O2 -std=c99", command.join(" "));
-        let sources = artifacts.keys().filter(|p| p.ends_with(".c"));
-        let output = Command::new(&command[0])
-            .args(&command[1..])
-            .args(["-O2", "-std=c99", "-o"])
-            .arg(&exe)
-            .args(sources.map(|p| dir.path().join(p)))
-            .arg("-lm")
-            .output()
-            .map_err(|e| VerifyError::NoCompiler { command: command[0].clone(), reason: e })?;
-        if !output.status.success() {
-            let messages = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(VerifyError::Build { command: line, messages });
-        }
+        Builder::of(artifacts, dir.path()).build(&exe)?;
         Ok(Self { dir, exe })
     }
 

@@ -1,4 +1,4 @@
-//! `tinycc verify`: the emitted C, built and run on this machine, against given outputs or against
+//! `tinycc verify`: the emitted code, built and run on this machine, against given outputs or against
 //! the reference evaluator. The only part of the library that starts processes.
 
 mod compare;
@@ -61,15 +61,17 @@ pub enum VerifyError {
     /// Arrays that do not fit the model.
     #[error("{0}")]
     Arrays(String),
-    /// No C compiler.
-    #[error("cannot start the C compiler \"{command}\": {reason}; set CC to another one")]
+    /// No compiler for the target's language.
+    #[error("cannot start the compiler \"{command}\": {reason}; set {variable} to another one")]
     NoCompiler {
         /// Program name.
         command: String,
+        /// Environment variable that names another one.
+        variable: &'static str,
         /// Reason.
         reason: std::io::Error,
     },
-    /// The C compiler refuses the emitted code, which is a defect of tinycc.
+    /// The compiler refuses the emitted code, which is a defect of tinycc.
     #[error("\"{command}\" does not accept the emitted code; please report this:\n{messages}")]
     Build {
         /// Command without paths.
@@ -164,8 +166,10 @@ pub fn verify(
     // The host has no budget, and runs the portable spelling of every kernel.
     (options.max_arena, options.max_flash) = (None, None);
     options.examples = vec!["host".into()];
+    // The example has to build without cargo.
+    (options.package, options.runtime) = Default::default();
     let output = compiler.with_options(options).compile_graph(graph.clone())?;
-    progress("building with the C compiler");
+    progress("building with the system's compiler");
     let program = host::Program::build(&output.artifacts)?;
     progress("running");
     let got = program.run(&sets, &output_types)?;

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use tinycc::verify::{Request, VerifyError, npy};
 use tinycc::{Compiler, CoreName, InputShape, Options};
 
-/// Check the emitted C on this machine.
+/// Check the emitted code on this machine.
 ///
-/// Compiles the model, builds it with the system C compiler (CC, or cc), runs it and compares: with
-/// given outputs, or with the built-in reference evaluator. Exit code 1 when something differs.
+/// Compiles the model, builds it with the system's compiler (CC or cc; RUSTC or rustc for --target
+/// rust), runs it and compares: with given outputs, or with the built-in reference evaluator. Exit
+/// code 1 when something differs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   tinycc verify kws.tflite
+  tinycc verify kws.tflite --target rust
   tinycc verify kws.tflite --samples 1000 --seed 7
   tinycc verify kws.tflite --inputs kws.in0.npy --expect kws.out0.npy
   tinycc verify kws.tflite --layers")]
@@ -41,6 +43,9 @@ pub(super) struct Args {
     /// Absolute tolerance of float32 results.
     #[arg(long, value_name = "X", default_value_t = 1e-5)]
     atol: f64,
+    /// Whose code to check; `tinycc targets` lists the choices.
+    #[arg(long, value_name = "TARGET", default_value = "c")]
+    target: String,
     /// Processor whose kernels to check, in their portable spelling.
     #[arg(long, value_enum, default_value_t)]
     core: CoreName,
@@ -64,8 +69,12 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         rtol: args.rtol,
         atol: args.atol,
     };
-    let options =
-        Options { core: args.core, input_shapes: args.input_shapes.clone(), ..Options::default() };
+    let options = Options {
+        target: args.target.clone(),
+        core: args.core,
+        input_shapes: args.input_shapes.clone(),
+        ..Options::default()
+    };
     let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
     let result = tinycc::verify::verify(&compiler, &request, &mut |step| shell.progress(step));
     shell.progress_done();
