@@ -120,6 +120,20 @@ impl Built {
         Ok(program)
     }
 
+    /// Builds the Rust host example with cargo, in release and without a warning.
+    ///
+    /// # Errors
+    /// What cargo prints.
+    pub fn cargo_host(&self) -> Result<PathBuf, String> {
+        let package = self.folder.path().join("example");
+        let target = package.join("target");
+        let mut command = Command::new("cargo");
+        command.args(["build", "--release", "--quiet", "--offline"]).current_dir(package);
+        command.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-Dwarnings");
+        run(&mut command, &[])?;
+        Ok(target.join("release/example"))
+    }
+
     /// Compiles without output, for the warnings only.
     ///
     /// # Errors

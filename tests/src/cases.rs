@@ -1,7 +1,9 @@
 //! The operator fixtures: `fixtures/ops/index.json` and the raw files beside each model.
 
+use crate::compare::{difference, split};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use tinycc_core::TensorType;
 
 /// Repository root.
 #[must_use]
@@ -73,5 +75,26 @@ impl Case {
     pub fn raw(&self, kind: &str) -> Vec<u8> {
         let stem = self.model.trim_end_matches(".tflite");
         std::fs::read(root().join("fixtures/ops").join(format!("{stem}.{kind}"))).expect("raw file")
+    }
+    /// Compares the raw outputs of all sets with the expected ones.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn compare(&self, outputs: &[TensorType], got: &[u8]) -> Result<(), String> {
+        let want = self.raw("out.bin");
+        if got.len() != want.len() {
+            return Err(format!("{} output bytes instead of {}", got.len(), want.len()));
+        }
+        let size: usize = outputs.iter().map(TensorType::bytes).sum();
+        for set in 0..self.n_sets {
+            let range = set * size..(set + 1) * size;
+            let got = split(&got[range.clone()], outputs);
+            for (i, (g, w)) in got.iter().zip(split(&want[range], outputs)).enumerate() {
+                if let Some(d) = difference(g, &w, self.rtol, self.atol) {
+                    return Err(format!("set {set}, output {i}: {d}"));
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -15,5 +15,6 @@ pub mod cross;
 pub mod headline;
 pub mod mutate;
 pub mod packages;
+pub mod rust_batch;
 pub mod spots;
 pub mod zoo;

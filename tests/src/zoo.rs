@@ -1,12 +1,14 @@
 //! The model zoo outside the repository: its manifest and golden files.
 
 use crate::build::file;
+use crate::compare::{difference, split};
 use ndarray::ArrayD;
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tinycc_core::{DType, TensorData};
+use tinycc_core::kir::{self, Module};
+use tinycc_core::{DType, TensorData, TensorType};
 
 /// An input or output of a record.
 #[derive(Clone, Debug, Deserialize)]
@@ -113,7 +115,7 @@ pub fn npy(path: &Path, dtype: DType) -> TensorData {
 /// Interleaves golden files (axis 0 = sample) into sets of raw bytes: all ports of sample 0, then
 /// of sample 1, and so on.
 #[must_use]
-pub fn sets(zoo: &Path, ports: &[Port], types: &[tinycc_core::TensorType], n: usize) -> Vec<u8> {
+pub fn sets(zoo: &Path, ports: &[Port], types: &[TensorType], n: usize) -> Vec<u8> {
     let data: Vec<Vec<u8>> = ports
         .iter()
         .zip(types)
@@ -126,4 +128,73 @@ pub fn sets(zoo: &Path, ports: &[Port], types: &[tinycc_core::TensorType], n: us
         }
     }
     all
+}
+
+/// Operators outside today's scope; all else must compile.
+const LATER: &[&str] = &[
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "SVDF",
+    "VAR_HANDLE",
+    "READ_VARIABLE",
+    "ASSIGN_VARIABLE",
+    "CALL_ONCE",
+];
+
+/// Whether a model must compile.
+#[must_use]
+pub fn in_scope(r: &Record) -> bool {
+    let quant = matches!(r.quant.as_deref(), Some("int8" | "float" | "float-io-int8"));
+    let known = !r.ops.keys().any(|o| LATER.contains(&o.as_str()) || o.starts_with("CUSTOM"));
+    r.kind == "network" && quant && known && !r.stateful
+}
+
+fn types(ports: &[kir::Port]) -> Vec<TensorType> {
+    ports.iter().map(|p| p.ty.clone()).collect()
+}
+
+/// The golden inputs of all samples, as an example program reads them.
+#[must_use]
+pub fn inputs(zoo: &Path, r: &Record, module: &Module) -> Vec<u8> {
+    sets(zoo, &r.inputs, &types(&module.inputs), r.n_samples.unwrap_or(1))
+}
+
+/// How near the outputs are.
+#[derive(Clone, Copy, Debug)]
+pub struct Match {
+    /// Whether there is a float output; integers are equal.
+    pub is_float: bool,
+    /// Largest absolute difference of a float.
+    pub deviation: f64,
+}
+
+/// Compares raw outputs of all samples with the golden ones.
+///
+/// # Errors
+/// What differs, or lies outside the manifest's tolerance.
+pub fn compare(zoo: &Path, r: &Record, module: &Module, got: &[u8]) -> Result<Match, String> {
+    let outputs = types(&module.outputs);
+    let n = r.n_samples.unwrap_or(1);
+    let want = sets(zoo, &r.outputs, &outputs, n);
+    if got.len() != want.len() {
+        return Err(format!("{} output bytes instead of {}", got.len(), want.len()));
+    }
+    let size: usize = outputs.iter().map(TensorType::bytes).sum();
+    let mut all = Match { is_float: false, deviation: 0.0 };
+    for sample in 0..n {
+        let range = sample * size..(sample + 1) * size;
+        let pairs =
+            split(&got[range.clone()], &outputs).into_iter().zip(split(&want[range], &outputs));
+        for ((g, w), port) in pairs.zip(&r.outputs) {
+            let (rtol, atol) = (port.rtol.unwrap_or(0.0), port.atol.unwrap_or(0.0));
+            if let Some(d) = difference(&g, &w, rtol, atol) {
+                return Err(format!("sample {sample}: {d}"));
+            }
+            if let (Some(g), Some(w)) = (g.as_f32(), w.as_f32()) {
+                all.is_float = true;
+                let apart = g.iter().zip(w).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+                all.deviation = apart.fold(all.deviation, f64::max);
+            }
+        }
+    }
+    Ok(all)
 }

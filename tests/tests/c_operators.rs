@@ -20,7 +20,6 @@ use tinycc_targets::EmitOptions;
 use tinycc_tests::batch::{self, Member};
 use tinycc_tests::build::{self, STRICT};
 use tinycc_tests::cases::{Case, operator_cases};
-use tinycc_tests::compare::{difference, split};
 
 /// Models per program.
 const BATCH: usize = 40;
@@ -82,26 +81,6 @@ fn emit<'a>(case: &'a Case, id: &str, folder: &Path) -> Result<Vec<Emitted<'a>>,
     Ok(emitted)
 }
 
-/// What differs from the expected outputs, if anything.
-fn compare(e: &Emitted<'_>, got: &[u8]) -> Result<(), String> {
-    let want = e.case.raw("out.bin");
-    if got.len() != want.len() {
-        return Err(format!("{} output bytes instead of {}", got.len(), want.len()));
-    }
-    let size: usize = e.outputs.iter().map(TensorType::bytes).sum();
-    for set in 0..e.case.n_sets {
-        let range = set * size..(set + 1) * size;
-        let pairs =
-            split(&got[range.clone()], &e.outputs).into_iter().zip(split(&want[range], &e.outputs));
-        for (i, (g, w)) in pairs.enumerate() {
-            if let Some(d) = difference(&g, &w, e.case.rtol, e.case.atol) {
-                return Err(format!("set {set}, output {i}: {d}"));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Warnings of clang in a whole batch.
 fn clang(folder: &Path, emitted: &[Emitted<'_>]) -> Result<(), String> {
     let mut command = Command::new("clang");
@@ -122,7 +101,7 @@ fn check(cases: &[(usize, &Case)], with_clang: bool) -> (usize, Vec<String>) {
     }
     let members: Vec<Member> = emitted.iter().map(|e| e.member.clone()).collect();
     for (e, result) in emitted.iter().zip(batch::run(folder.path(), &members)) {
-        if let Err(message) = result.and_then(|got| compare(e, &got)) {
+        if let Err(message) = result.and_then(|got| e.case.compare(&e.outputs, &got)) {
             failures.push(format!("{}: {message}", e.label()));
         }
     }

@@ -45,7 +45,7 @@ enum Outcome {
     Emitted,
 }
 
-/// The whole compiler, for both cores.
+/// The whole compiler, for both cores and all targets.
 fn compile(bytes: &[u8]) -> Result<(), Diagnostics> {
     let options = tflite::ReadOptions { file: "mutated.tflite".into(), ..Default::default() };
     let summary = tflite::summary(bytes, "mutated.tflite");
@@ -62,7 +62,9 @@ fn compile(bytes: &[u8]) -> Result<(), Diagnostics> {
             source: "mutated.tflite".into(),
             ..Default::default()
         };
-        tinycc_targets::target("c").expect("target c").emit(&legal, &options)?;
+        for target in tinycc_targets::TARGETS {
+            target.emit(&legal, &options)?;
+        }
     }
     Ok(())
 }

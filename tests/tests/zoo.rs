@@ -14,64 +14,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use tinycc_core::lower::Core;
-use tinycc_core::{Tensor, TensorType};
-use tinycc_tests::build::{self, Built, SANITIZE};
-use tinycc_tests::compare::{difference, split};
+use tinycc_tests::build::{self, SANITIZE};
 use tinycc_tests::zoo::{self, Record};
-
-/// Operators and quantization schemes outside today's scope; all else must compile.
-const LATER: &[&str] = &[
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "SVDF",
-    "VAR_HANDLE",
-    "READ_VARIABLE",
-    "ASSIGN_VARIABLE",
-    "CALL_ONCE",
-];
-
-fn in_scope(r: &Record) -> bool {
-    let quant = matches!(r.quant.as_deref(), Some("int8" | "float" | "float-io-int8"));
-    let known = !r.ops.keys().any(|o| LATER.contains(&o.as_str()) || o.starts_with("CUSTOM"));
-    r.kind == "network" && quant && known && !r.stateful
-}
-
-/// Runs the program on the goldens; what differs, if anything.
-fn compare(zoo: &Path, r: &Record, built: &Built, program: &Path) -> Result<String, String> {
-    let types = |ports: &[tinycc_core::kir::Port]| -> Vec<TensorType> {
-        ports.iter().map(|p| p.ty.clone()).collect()
-    };
-    let module = &built.emitted.module;
-    let (inputs, outputs) = (types(&module.inputs), types(&module.outputs));
-    let n = r.n_samples.unwrap_or(1);
-    let stdin = zoo::sets(zoo, &r.inputs, &inputs, n);
-    let got = build::run(&mut Command::new(program), &stdin)?;
-    let want = zoo::sets(zoo, &r.outputs, &outputs, n);
-    if got.len() != want.len() {
-        return Err(format!("{} output bytes instead of {}", got.len(), want.len()));
-    }
-    let size: usize = outputs.iter().map(TensorType::bytes).sum();
-    let mut float = false;
-    for sample in 0..n {
-        let range = sample * size..(sample + 1) * size;
-        let pairs =
-            split(&got[range.clone()], &outputs).into_iter().zip(split(&want[range], &outputs));
-        for ((g, w), port) in pairs.zip(&r.outputs) {
-            let (rtol, atol) = (port.rtol.unwrap_or(0.0), port.atol.unwrap_or(0.0));
-            float |= Tensor::as_f32(&w).is_some();
-            if let Some(d) = difference(&g, &w, rtol, atol) {
-                return Err(format!("sample {sample}: {d}"));
-            }
-        }
-    }
-    Ok(if float { "within tolerance".into() } else { "exact".into() })
-}
 
 /// One row of the table, or what went wrong. What is out of scope may be refused, with a message;
 /// if it compiles all the same, it must be right.
 fn check(zoo: &Path, r: &Record) -> Result<String, String> {
     let bytes = build::file(&zoo.join(&r.path));
     let quant = r.quant.as_deref().unwrap_or("-");
-    let mut verdict = String::new();
+    let mut verdict = "";
     let mut arena = (0, 0);
     for core in [Core::Generic, Core::CortexM4] {
         let built = match build::emit(&bytes, &r.path, "model", core) {
@@ -79,7 +30,7 @@ fn check(zoo: &Path, r: &Record) -> Result<String, String> {
                 return Err("compiles, although it should be refused".into());
             }
             Ok(built) => built,
-            Err(d) if in_scope(r) => return Err(d.to_string()),
+            Err(d) if zoo::in_scope(r) => return Err(d.to_string()),
             Err(d) => {
                 let first = d.to_string().lines().next().unwrap_or_default().to_string();
                 return Ok(format!("{:<48} {quant:<14} refused: {first}", r.path));
@@ -94,7 +45,10 @@ fn check(zoo: &Path, r: &Record) -> Result<String, String> {
         let mut flags = vec!["-O1"];
         flags.extend_from_slice(SANITIZE);
         let program = built.host("gcc", &flags)?;
-        verdict = compare(zoo, r, &built, &program).map_err(|e| format!("{core:?}: {e}"))?;
+        let module = &built.emitted.module;
+        let got = build::run(&mut Command::new(program), &zoo::inputs(zoo, r, module))?;
+        let result = zoo::compare(zoo, r, module, &got).map_err(|e| format!("{core:?}: {e}"))?;
+        verdict = if result.is_float { "within tolerance" } else { "exact" };
     }
     let n = r.n_samples.unwrap_or(1);
     let (bytes, bound) = arena;

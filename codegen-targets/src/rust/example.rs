@@ -67,6 +67,9 @@ fn model(module: &Module, options: &EmitOptions) -> String {
     let name = &options.name;
     let mut out = String::from("//! What the generic main.rs needs to know about the model.\n\n");
     if !options.package {
+        if name == "model" {
+            out.push_str("#[allow(clippy::module_inception, reason = \"the model's name\")]\n");
+        }
         let _ = writeln!(out, "#[path = \"../../{name}.rs\"]\nmod {name};\n");
     }
     let _ = write!(

@@ -71,7 +71,9 @@ fn literal(token: Literal) -> syn::Expr {
     syn::Expr::Lit(syn::ExprLit { attrs: Vec::new(), lit: syn::Lit::new(token) })
 }
 
-fn negative(of: syn::Expr) -> syn::Expr {
+/// `-of`.
+#[must_use]
+pub fn negative(of: syn::Expr) -> syn::Expr {
     syn::Expr::Unary(syn::ExprUnary {
         attrs: Vec::new(),
         op: syn::UnOp::Neg(Default::default()),
@@ -129,10 +131,12 @@ pub fn float_text(value: f32) -> String {
     float(value).to_token_stream().to_string().replace(' ', "")
 }
 
-/// Text that is safe in a line comment: printable ASCII, one line.
+/// Text that is safe in a line comment: printable ASCII, one line, and nothing that `text` would
+/// take for a marker of its own.
 #[must_use]
 pub fn comment_text(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+    let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().map(printable).collect::<String>().replace("_marker!", "_marker?")
 }
 
 /// Text for a doc comment. Set in code font when rustdoc could read links or markup in it.

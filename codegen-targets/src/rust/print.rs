@@ -1,7 +1,7 @@
 //! Kernel IR -> Rust statements: every expression is a syn node, so that prettyplease sets the
 //! parentheses. Tiles are in `tile`; whole functions and files are in `source`.
 
-use super::lexical::{boolean, float, identifier, int, path, type_node, variable};
+use super::lexical::{boolean, float, identifier, int, negative, path, type_node, variable};
 use super::text::Inserts;
 use super::tile;
 use proc_macro2::{Ident, Span};
@@ -248,6 +248,24 @@ impl<'a> Printer<'a> {
     }
 
     fn bin(&mut self, op: BinOp, a: &kir::Expr, b: &kir::Expr) -> Expr {
+        if let Some((var, from, to)) = range(op, a, b) {
+            return contains(int(from, None), int(to, None), variable(self.var(var)));
+        }
+        if let (BinOp::LogicAnd, kir::Expr::Bin(BinOp::LogicAnd, a, from)) = (op, a)
+            && range(op, from, b).is_some()
+        {
+            let left = self.expr(a);
+            return binary(operator(op), left, self.bin(op, from, b));
+        }
+        if op == BinOp::Mul && is_minus_one(b) {
+            return negative(self.expr(a));
+        }
+        if let (BinOp::Add, kir::Expr::Bin(BinOp::Mul, b, factor)) = (op, b)
+            && is_minus_one(factor)
+        {
+            let (left, right) = (self.expr(a), self.expr(b));
+            return binary(syn::BinOp::Sub(Default::default()), left, right);
+        }
         let is_int = a.ty() != Ty::F32;
         let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
         let (left, right) = (self.expr(a), self.expr(b));
@@ -261,6 +279,9 @@ impl<'a> Printer<'a> {
         if let Some(method) = total {
             let checked = method_call(left, method, [right]);
             return method_call(checked, "unwrap_or", [int(0, None)]);
+        }
+        if matches!(op, BinOp::Shl | BinOp::Shr) {
+            return binary(operator(op), plain(left), plain(right));
         }
         binary(operator(op), left, right)
     }
@@ -314,6 +335,42 @@ fn operator(op: BinOp) -> syn::BinOp {
         BinOp::LogicAnd => syn::BinOp::And(Default::default()),
         BinOp::LogicOr => syn::BinOp::Or(Default::default()),
     }
+}
+
+fn is_minus_one(e: &kir::Expr) -> bool {
+    matches!(e, kir::Expr::Float(value) if *value == -1.0) || e.literal() == Some(-1)
+}
+
+/// The variable and limits of `v >= from && v < to`.
+fn range(op: BinOp, a: &kir::Expr, b: &kir::Expr) -> Option<(Var, i64, i64)> {
+    use kir::Expr::{Bin, Var};
+    let (Bin(BinOp::Ge, v, from), Bin(BinOp::Lt, w, to)) = (a, b) else { return None };
+    let (Var(v), Var(w)) = (&**v, &**w) else { return None };
+    (op == BinOp::LogicAnd && v == w).then_some((*v, from.literal()?, to.literal()?))
+}
+
+/// `(from..to).contains(&value)`
+fn contains(from: Expr, to: Expr, value: Expr) -> Expr {
+    let range = Expr::Range(syn::ExprRange {
+        attrs: Vec::new(),
+        start: Some(Box::new(from)),
+        limits: syn::RangeLimits::HalfOpen(Default::default()),
+        end: Some(Box::new(to)),
+    });
+    let reference = Expr::Reference(syn::ExprReference {
+        attrs: Vec::new(),
+        and_token: Default::default(),
+        mutability: None,
+        expr: Box::new(value),
+    });
+    method_call(range, "contains", [reference])
+}
+
+/// In parentheses if it is arithmetic: few know whether `a + b >> c` shifts the sum.
+fn plain(e: Expr) -> Expr {
+    let Expr::Binary(_) = e else { return e };
+    let expr = Box::new(e);
+    Expr::Paren(syn::ExprParen { attrs: Vec::new(), paren_token: token::Paren::default(), expr })
 }
 
 /// `left op right`.

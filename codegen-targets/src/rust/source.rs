@@ -80,11 +80,7 @@ pub fn print(module: &Module, options: &EmitOptions) -> Result<Source, Diagnosti
     let body = text::set_data(&text::items(&all, &file.inserts), &file.arrays);
     let mut text = format!("{}\n{body}", api::head(module, options));
     if options.runtime == Runtime::Embedded {
-        // A program need not call all methods of the arena.
-        text.push_str("\n/// The part of `tinycc-rt` that this model uses.\n");
-        text.push_str(
-            "#[allow(dead_code, reason = \"methods of the arena are the caller's\")]\nmod rt {\n",
-        );
+        text.push_str("\n/// The part of `tinycc-rt` that this model uses.\nmod rt {\n");
         text.push_str(&text::indented(&runtime::text(&file.used)));
         text.push_str("}\n");
     }

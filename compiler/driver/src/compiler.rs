@@ -1,9 +1,10 @@
 //! The pipeline: read, ask the target about every operator, run its passes, legalise, emit, check
 //! the budgets, report. All in memory.
 
+use crate::name::{is_identifier, is_module, model_name, module_name};
 use crate::options::{Options, RuntimeName};
 use crate::report::Report;
-use crate::{budget, capability, name};
+use crate::{budget, capability};
 use std::collections::BTreeSet;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use tinycc_core::format::tflite;
@@ -96,19 +97,31 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The prefix of the emitted symbols: the option, else made from the file name.
+    /// The prefix of the emitted symbols, or the Rust module: the option, else made from the file
+    /// name.
     ///
     /// # Errors
-    /// The option is not usable as a C identifier.
+    /// The option is not usable as an identifier of the target's language.
     pub fn name(&self) -> Result<String, Diagnostics> {
-        let Some(given) = &self.options.name else { return Ok(name::model_name(&self.file)) };
-        if name::is_identifier(given) {
-            return Ok(given.clone());
+        let is_rust = self.options.target == "rust";
+        let Some(given) = &self.options.name else {
+            return Ok(if is_rust { module_name(&self.file) } else { model_name(&self.file) });
+        };
+        if !is_identifier(given) {
+            return Err(self.bad_option(
+                format!("--name \"{given}\" cannot name C functions and files"),
+                "use letters, digits and _, first a letter, and no name of a C standard header"
+                    .into(),
+            ));
         }
-        Err(self.bad_option(
-            format!("--name \"{given}\" cannot name C functions and files"),
-            "use letters, digits and _, first a letter, and no name of a C standard header".into(),
-        ))
+        if is_rust && !is_module(given) {
+            return Err(self.bad_option(
+                format!("--name \"{given}\" cannot name a Rust module and package"),
+                "use a name that is no word of Rust, none of its crates, and not \"example\""
+                    .into(),
+            ));
+        }
+        Ok(given.clone())
     }
 
     /// Reads the model.

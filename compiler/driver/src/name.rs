@@ -8,6 +8,87 @@ const HEADERS: &[&str] = &[
     "tgmath", "time", "wchar",
 ];
 
+/// Words that Rust keeps for itself in some edition, its crates, the root files of packages, and the
+/// package of the example: no names for modules and packages.
+const RUST: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "example",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "lib",
+    "loop",
+    "macro",
+    "main",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "Self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Whether `name` can name a Rust module and package: an identifier that Rust does not keep for
+/// itself.
+#[must_use]
+pub fn is_module(name: &str) -> bool {
+    is_identifier(name) && !RUST.contains(&name)
+}
+
+/// The default name of a Rust module for a model file: [`model_name`] as rustc wants it, in small
+/// letters without `__`.
+#[must_use]
+pub fn module_name(file: &str) -> String {
+    let words = model_name(file).to_ascii_lowercase();
+    let name = words.split('_').filter(|w| !w.is_empty()).collect::<Vec<_>>().join("_");
+    if is_module(&name) { name } else { format!("{name}_model") }
+}
+
 /// Whether `name` can prefix emitted C symbols and name the files: letters, digits and `_`, first
 /// a letter, and not the name of a C standard header.
 #[must_use]
@@ -40,6 +121,22 @@ pub fn model_name(file: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_file_gives_a_module() {
+        let cases = [
+            ("a/match.tflite", "match_model"),
+            ("Core.tflite", "core_model"),
+            ("PersonDetect--v2.tflite", "persondetect_v2"),
+            ("Math.tflite", "math_model"),
+            ("self", "self_model"),
+            ("", "model"),
+        ];
+        for (file, want) in cases {
+            assert_eq!(module_name(file), want, "{file}");
+            assert!(is_module(&module_name(file)));
+        }
+    }
 
     #[test]
     fn every_file_gives_an_identifier() {

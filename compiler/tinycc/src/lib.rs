@@ -91,12 +91,6 @@ pub use tinycc_macros::model;
 #[macro_export]
 macro_rules! include_model {
     ($name:literal) => {
-        // What a program does not use of it is not worth a warning.
-        #[allow(dead_code)]
-        mod emitted {
-            ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
-        }
-        #[allow(unused_imports)]
-        pub use self::emitted::*;
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
     };
 }

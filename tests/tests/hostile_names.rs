@@ -1,0 +1,201 @@
+//! Models, tensors and files with names that would end a comment or a string, are words of the
+//! language, or equal what emitted code is called: the text must compile, in C and in Rust.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken precondition should stop the test"
+)]
+
+use std::process::Command;
+use tempfile::TempDir;
+use tinycc_core::Graph;
+use tinycc_core::format::tflite;
+use tinycc_core::lower::{self, Core};
+use tinycc_core::pass;
+use tinycc_driver::{Compiler, Options};
+use tinycc_targets::{EmitOptions, Runtime};
+use tinycc_tests::build::{self, STRICT, file};
+use tinycc_tests::cases::root;
+use tinycc_tests::rust_batch::{self, CHECKED, Mode};
+
+/// Names that model files and tensors may have.
+const NAMES: &[&str] = &[
+    "",
+    " ",
+    "\"",
+    "'",
+    "\\",
+    "\\n",
+    "a\nfn f() {}",
+    "a\r\n#error",
+    "*/ int",
+    "/* /*",
+    "// //",
+    "r#\"",
+    "\"#",
+    "{}",
+    "{0} {name} {{",
+    "}",
+    "%s%n",
+    "??/",
+    "`code` ``",
+    "[link](x) [`x`] <b>",
+    "# Safety",
+    "```",
+    "\u{202e}right to left",
+    "größe",
+    "層/出力:0",
+    "\u{1f980}",
+    "\0nul",
+    "comment_marker!(0);",
+    "data_marker!(0)",
+    "fn",
+    "self",
+    "Self",
+    "crate",
+    "super",
+    "rt",
+    "core",
+    "Arena",
+    "Input",
+    "input",
+    "output",
+    "run",
+    "invoke",
+    "View",
+    "Weights",
+    "x",
+    "int",
+    "main",
+    "_",
+    "0",
+    "  trailing \t ",
+];
+
+const MODELS: [&str; 3] = [
+    "sine/sine_int8.tflite",
+    "ops/GRAPH/mixed_outputs_of_two_types.tflite",
+    "ops/CONV_2D/f32_1x1.tflite",
+];
+
+/// The graph with every tensor called `name`.
+fn renamed(model: &str, name: &str) -> Graph {
+    let file_name = format!("{name}.tflite");
+    let options = tflite::ReadOptions { file: file_name, ..Default::default() };
+    let mut graph = tflite::read(&file(&root().join("fixtures").join(model)), &options);
+    let graph = graph.as_mut().expect("reads");
+    for id in graph.nodes() {
+        let node = graph.get_mut(id).expect("a node");
+        node.origin.tensor = name.into();
+        for value in &mut node.results {
+            value.name = name.into();
+        }
+    }
+    std::mem::take(graph)
+}
+
+#[test]
+fn tensors_and_files() {
+    if !build::tool("gcc") || !build::tool("rustc") {
+        return;
+    }
+    let folder = TempDir::new().expect("temporary folder");
+    let mut modules = Vec::new();
+    let mut gcc = Command::new("gcc");
+    gcc.args(STRICT).arg("-fsyntax-only").current_dir(folder.path());
+    for (i, name) in NAMES.iter().enumerate() {
+        for (m, model) in MODELS.into_iter().enumerate() {
+            let mut graph = renamed(model, name);
+            pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
+            let legal = lower::legalise(graph, Core::Generic).expect("legal");
+            let source = format!("{name}.tflite");
+            let module = format!("m{i}_{m}");
+            let runtime = if m == 0 { Runtime::Embedded } else { Runtime::Crate };
+            let options = EmitOptions {
+                examples: vec!["host".into(), "qemu-mps2-an386".into()],
+                ..rust_batch::options(&module, &source, runtime)
+            };
+            for target in tinycc_targets::TARGETS {
+                let emitted = target.emit(&legal, &options).expect("emits");
+                for (path, bytes) in emitted.artifacts {
+                    if path.ends_with(".json") {
+                        let manifest: Result<serde_json::Value, _> = serde_json::from_slice(&bytes);
+                        manifest.unwrap_or_else(|e| panic!("{name:?}: manifest: {e}"));
+                    }
+                    let path = folder.path().join(path);
+                    std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+                    std::fs::write(path, bytes).expect("writes");
+                }
+            }
+            gcc.arg(format!("{module}.c"));
+            // Of the example, what the name occurs in.
+            let glue = folder.path().join("example/src/model.rs");
+            let glue = String::from_utf8(file(&glue)).expect("text");
+            assert_eq!(glue.matches("    Port {").count(), glue.matches("    // \"").count());
+            let glue =
+                glue.replace("//!", "//").replace("../../", "").replace("\nmod ", "\npub mod ");
+            let path = folder.path().join(format!("glue_{module}.rs"));
+            std::fs::write(path, glue).expect("writes");
+            modules.push(module.clone());
+            modules.push(format!("glue_{module}"));
+        }
+    }
+    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
+    rust_batch::runtime(folder.path(), CHECKED).expect("the run-time crate");
+    let mode = Mode { edition: "2024", flags: CHECKED };
+    rust_batch::library(folder.path(), &modules, mode).unwrap_or_else(|e| panic!("{e}"));
+    build::run(&mut gcc, &[]).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Models that are called so by their file names.
+#[test]
+fn models() {
+    if !build::tool("rustc") {
+        return;
+    }
+    let bytes = file(&root().join("fixtures").join(MODELS[0]));
+    let folder = TempDir::new().expect("temporary folder");
+    let more = ["model", "example", "KWS", "PersonDetect", "std", "alloc", "stdint", "static"];
+    let mut modules = Vec::new();
+    for name in NAMES.iter().copied().chain(more) {
+        for package in [false, true] {
+            let options = Options { target: "rust".into(), package, ..Options::default() };
+            let options = Options { examples: vec!["host".into()], ..options };
+            let compiler = Compiler::new(&bytes, options).file(format!("{name}.tflite"));
+            let output = compiler.compile().unwrap_or_else(|e| panic!("{name}: {e}"));
+            let module = compiler.name().expect("a name");
+            let text = &output.artifacts
+                [&if package { "src/lib.rs".to_string() } else { format!("{module}.rs") }];
+            let text = String::from_utf8(text.clone()).expect("text").replace("#![no_std]\n", "");
+            std::fs::write(folder.path().join(format!("{module}.rs")), text).expect("writes");
+            modules.push(module);
+        }
+    }
+    modules.sort();
+    modules.dedup();
+    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
+    rust_batch::runtime(folder.path(), CHECKED).expect("the run-time crate");
+    let mode = Mode { edition: "2021", flags: CHECKED };
+    rust_batch::library(folder.path(), &modules, mode).unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Names given as an option are taken as they are, or refused where they cannot be.
+#[test]
+fn given_names() {
+    let bytes = file(&root().join("fixtures").join(MODELS[0]));
+    let compile = |target: &str, name: &str| {
+        let options =
+            Options { target: target.into(), name: Some(name.into()), ..Options::default() };
+        Compiler::new(&bytes, options).compile().map(drop)
+    };
+    for name in ["fn", "self", "core", "std", "gen", "try", "example", "main"] {
+        let message = compile("rust", name).expect_err(name).to_string();
+        assert!(message.contains(&format!("--name \"{name}\"")), "{message}");
+        assert!(compile("c", name).is_ok(), "{name}");
+    }
+    for name in ["kws", "KWS", "rt", "model", "Arena"] {
+        assert!(compile("rust", name).is_ok(), "{name}");
+    }
+}
