@@ -130,6 +130,27 @@ fn emitted_operators_equal_tflite_micro() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// Proved indices are not checked in a release build; here a wrong one must show.
+#[test]
+fn the_checks_find_a_wrong_index() {
+    if !build::tool("rustc") {
+        return;
+    }
+    let all = operator_cases();
+    let case = all.iter().find(|c| c.op == "RELU").expect("a fixture of RELU");
+    let folder = TempDir::new().expect("temporary folder");
+    let emitted = emit(case, "", Runtime::Embedded, folder.path()).expect("emits");
+    let member = &emitted[0].member;
+    let path = folder.path().join(format!("{}.rs", member.name));
+    let text = String::from_utf8(build::file(&path)).expect("text");
+    assert_eq!(text.matches("y.put(i, ").count(), 1, "{text}");
+    std::fs::write(&path, text.replace("y.put(i, ", "y.put(i + 1, ")).expect("writes");
+    let mode = Mode { edition: "2024", flags: CHECKED };
+    let results = rust_batch::run(folder.path(), std::slice::from_ref(member), mode);
+    let message = results.expect("compiles")[0].clone().expect_err("it writes beyond the output");
+    assert!(message.contains("index out of range"), "{message}");
+}
+
 /// The names of the cases' models as modules in `folder`, for the processor that differs.
 fn modules(cases: &[(usize, &Case)], folder: &Path) -> Vec<String> {
     let mut names = Vec::new();

@@ -17,18 +17,18 @@ const ARENA_METHODS: [&str; 3] = ["bytes", "bytes_mut", "zeroise"];
 #[must_use]
 pub fn head(module: &Module, options: &EmitOptions) -> String {
     let name = &options.name;
-    let (arena, input) = match module.inputs.len() {
-        1 => ("let output = NAME::invoke(&mut arena, &input);", "input"),
-        _many => ("let outputs = NAME::invoke(&mut arena, /* the inputs */);", "inputs"),
+    let (result, inputs) = match module.inputs.len() {
+        1 => ("output", "&input"),
+        _many => ("outputs", "/* the inputs */"),
     };
-    let call = arena.replace("NAME", name);
     format!(
         "// Made by tinycc {} from {}. Do not edit: compile the model again instead.\n//\n\
-         // Usage:  static or local  let mut arena = {name}::Arena::new();\n\
-         //         {call}\n\
-         // Without copies: fill the {input} in the arena, call run(), read the result there. Inputs\n\
-         // are consumed, their bytes are reused while the model runs; outputs stay valid until the\n\
-         // inputs are filled again. There is no other state, so several arenas may run at once.\n",
+         //     let mut arena = {name}::Arena::new();\n\
+         //     let {result} = {name}::invoke(&mut arena, {inputs});\n//\n\
+         // Without copies: write to input(&mut arena), run(&mut arena), read output(&arena). Inputs are\n\
+         // consumed, their bytes are reused while the model runs; outputs stay valid until the inputs\n\
+         // are written again. There is no other state, so several arenas may run at once. A static\n\
+         // arena costs no stack.\n",
         env!("CARGO_PKG_VERSION"),
         comment_text(&options.source)
     )
@@ -133,7 +133,6 @@ fn port_items(names: &Names, port: &Port) -> Vec<Item> {
         let title = format!(" `{}`", title.trim());
         items.push(parse_quote! {
             #[doc = #title]
-            #[allow(clippy::excessive_precision, reason = "exact scale of the model")]
             pub const #scale_name: f32 = #scale;
         });
         items.push(parse_quote! {
