@@ -18,7 +18,7 @@ use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::{EmitOptions, Runtime};
 use tinycc_tests::build;
-use tinycc_tests::cases::{Case, operator_cases};
+use tinycc_tests::cases::{Case, operator_cases, root};
 use tinycc_tests::rust_batch::{self, CHECKED, Member, Mode};
 
 /// Models per program.
@@ -149,6 +149,41 @@ fn the_checks_find_a_wrong_index() {
     let results = rust_batch::run(folder.path(), std::slice::from_ref(member), mode);
     let message = results.expect("compiles")[0].clone().expect_err("it writes beyond the output");
     assert!(message.contains("index out of range"), "{message}");
+}
+
+/// Large constants, in a file of their own and as text.
+#[test]
+fn weights_beside_and_inside_the_source() {
+    if !build::tool("rustc") {
+        return;
+    }
+    let path = root().join("fixtures/mnist_cnn/mnist_cnn_int8");
+    let bytes = |extension: &str| build::file(&path.with_extension(extension));
+    let graph = tflite::read(&bytes("tflite"), &Default::default());
+    let mut graph = graph.expect("reads");
+    pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
+    let legal = lower::legalise(graph, Core::Generic).expect("legal");
+    let folder = TempDir::new().expect("temporary folder");
+    let mut members = Vec::new();
+    for (name, inline_weights) in [("beside", false), ("inside", true)] {
+        let options = rust_batch::options(name, "mnist_cnn_int8.tflite", Runtime::Embedded);
+        let options = EmitOptions { inline_weights, ..options };
+        let target = tinycc_targets::target("rust").expect("target rust");
+        let emitted = target.emit(&legal, &options).expect("emits");
+        let side_file = emitted.artifacts.contains_key(&format!("{name}.weights"));
+        assert_eq!(side_file, !inline_weights, "{name}");
+        for (path, bytes) in &emitted.artifacts {
+            std::fs::write(folder.path().join(path), bytes).expect("writes");
+        }
+        members.push(Member::new(name, &emitted.module, bytes("in.bin")));
+    }
+    let mode = Mode { edition: "2021", flags: CHECKED };
+    let results = rust_batch::run(folder.path(), &members, mode).unwrap_or_else(|e| panic!("{e}"));
+    for (member, result) in members.iter().zip(results) {
+        let name = &member.name;
+        let got = result.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(got == bytes("out.bin"), "{name}: outputs differ");
+    }
 }
 
 /// The names of the cases' models as modules in `folder`, for the processor that differs.
