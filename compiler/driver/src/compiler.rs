@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::{budget, capability};
 use std::collections::BTreeSet;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::format::tflite;
+use tinycc_core::format::{self, tflite};
 use tinycc_core::graph::Graph;
 use tinycc_core::kir::{self, Module};
 use tinycc_core::{graph, lower, pass};
@@ -133,8 +133,8 @@ impl<'a> Compiler<'a> {
         for given in &self.options.input_shapes {
             input_shapes.insert(given.name.clone(), given.shape.clone());
         }
-        let options = tflite::ReadOptions { file: self.file.clone(), input_shapes };
-        tflite::read(self.bytes, &options)
+        let options = format::ReadOptions { file: self.file.clone(), input_shapes };
+        format::read(self.bytes, &options)
     }
 
     /// The file as it describes itself, also when it cannot be compiled.

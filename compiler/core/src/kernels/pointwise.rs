@@ -310,11 +310,11 @@ fn tile_body() -> Vec<TileInst> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::window::{Axis, Padding, Window};
+    use crate::kernels::window::{Axis, Ends, Window};
 
     #[test]
     fn constant_channels_keep_their_result() {
-        let axis = Axis::new(4, 1, 1, 1, Padding::Valid).expect("fits");
+        let axis = Axis::new(4, 1, 1, 1, Ends::Valid).expect("fits");
         let window = Window { batch: 1, y: axis, x: axis };
         let conv = Conv { window, in_channels: 2, out_channels: 3, groups: 1 };
         let tiny = Multiplier { mantissa: 1 << 30, exponent: -24 };

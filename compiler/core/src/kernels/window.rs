@@ -3,13 +3,53 @@
 
 use crate::kir::{Expr, KernelBuilder, idx, int};
 
-/// TFLite padding schemes.
+/// Padding schemes: those of TFLite, and ONNX's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
     /// Output extent ceil(in / stride).
     Same,
     /// Only whole windows.
     Valid,
+    /// Positions added (before, after) each axis.
+    Explicit {
+        /// Above and below.
+        rows: (usize, usize),
+        /// Left and right.
+        columns: (usize, usize),
+    },
+}
+
+/// What a padding scheme says about one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// See [`Padding::Same`].
+    Same,
+    /// See [`Padding::Valid`].
+    Valid,
+    /// Positions added before and after.
+    Explicit(usize, usize),
+}
+
+impl Padding {
+    /// The vertical axis.
+    #[must_use]
+    pub fn rows(self) -> Ends {
+        match self {
+            Padding::Same => Ends::Same,
+            Padding::Valid => Ends::Valid,
+            Padding::Explicit { rows: (before, after), .. } => Ends::Explicit(before, after),
+        }
+    }
+
+    /// The horizontal axis.
+    #[must_use]
+    pub fn columns(self) -> Ends {
+        match self {
+            Padding::Same => Ends::Same,
+            Padding::Valid => Ends::Valid,
+            Padding::Explicit { columns: (before, after), .. } => Ends::Explicit(before, after),
+        }
+    }
 }
 
 /// One spatial axis of a window.
@@ -30,7 +70,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Extents and padding by the TFLite rule (numerics 4.1: total = max((o-1)*s + (k-1)*d + 1 - in,
+    /// Extents and padding; SAME by the TFLite rule (numerics 4.1: total = max((o-1)*s + (k-1)*d + 1 - in,
     /// 0), half of it, rounded down, before). `None` for zero strides or when no window fits.
     #[must_use]
     pub fn new(
@@ -38,18 +78,28 @@ impl Axis {
         kernel: usize,
         stride: usize,
         dilation: usize,
-        padding: Padding,
+        ends: Ends,
     ) -> Option<Self> {
         if stride == 0 || kernel == 0 || dilation == 0 || input == 0 {
             return None;
         }
         let span = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
-        let output = match padding {
-            Padding::Same => input.div_ceil(stride),
-            Padding::Valid => input.checked_sub(span)? / stride + 1,
+        let (output, before) = match ends {
+            Ends::Same => {
+                let output = input.div_ceil(stride);
+                let total = ((output - 1) * stride + span).saturating_sub(input);
+                (output, total / 2)
+            }
+            Ends::Valid => (input.checked_sub(span)? / stride + 1, 0),
+            Ends::Explicit(before, after) => {
+                let padded = input.checked_add(before)?.checked_add(after)?;
+                // Positions are int32 in the emitted code.
+                if padded > i32::MAX as usize {
+                    return None;
+                }
+                (padded.checked_sub(span)? / stride + 1, before)
+            }
         };
-        let total = ((output - 1) * stride + span).saturating_sub(input);
-        let before = if padding == Padding::Same { total / 2 } else { 0 };
         Some(Self { input, output, kernel, stride, dilation, before })
     }
 

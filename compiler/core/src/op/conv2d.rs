@@ -34,16 +34,16 @@ impl Conv2d {
                 "{c} input channels and weights {w} do not form whole groups"
             )));
         }
-        let axis = |input, kernel, stride, dilation| {
-            Axis::new(input, kernel, stride, dilation, self.padding).ok_or_else(|| {
+        let axis = |input, kernel, stride, dilation, ends| {
+            Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
                 OpError::invalid(format!(
                     "input {x}, weights {w}, stride {:?} and dilation {:?} give no output",
                     self.stride, self.dilation
                 ))
             })
         };
-        let y = axis(h, kh, self.stride.0, self.dilation.0)?;
-        let x = axis(width, kw, self.stride.1, self.dilation.1)?;
+        let y = axis(h, kh, self.stride.0, self.dilation.0, self.padding.rows())?;
+        let x = axis(width, kw, self.stride.1, self.dilation.1, self.padding.columns())?;
         Ok(Conv {
             window: Window { batch: n, y, x },
             in_channels: c,

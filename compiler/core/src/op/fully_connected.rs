@@ -11,7 +11,7 @@ use super::{OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::Conv;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::window::{Axis, Padding, Window};
+use crate::kernels::window::{Axis, Ends, Window};
 use crate::kir::{KernelBuilder, idx, int};
 use crate::numeric::Activation;
 
@@ -144,7 +144,7 @@ impl Operator for FullyConnected {
 
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let (rows, depth, out) = self.extents(s)?;
-        let Some(y) = Axis::new(rows, 1, 1, 1, Padding::Valid) else {
+        let Some(y) = Axis::new(rows, 1, 1, 1, Ends::Valid) else {
             return Err(OpError::invalid("no rows"));
         };
         let x = Axis { input: 1, output: 1, ..y };

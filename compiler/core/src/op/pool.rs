@@ -29,8 +29,8 @@ impl PoolAttributes {
     fn pool(&self, s: &Signature<'_>, kind: PoolKind) -> Result<Pool, OpError> {
         let shape = s.operand(0)?.shape();
         let [batch, h, w, channels] = dims4(shape, "input")?;
-        let axis = |input, kernel, stride| {
-            Axis::new(input, kernel, stride, 1, self.padding).ok_or_else(|| {
+        let axis = |input, kernel, stride, ends| {
+            Axis::new(input, kernel, stride, 1, ends).ok_or_else(|| {
                 OpError::invalid(format!(
                     "input {shape}, window {:?} and stride {:?} give no output",
                     self.window, self.stride
@@ -43,8 +43,9 @@ impl PoolAttributes {
                 "the window {kh}x{kw} has more than {MAX_TAPS} taps"
             )));
         }
-        let window =
-            Window { batch, y: axis(h, kh, self.stride.0)?, x: axis(w, kw, self.stride.1)? };
+        let y = axis(h, kh, self.stride.0, self.padding.rows())?;
+        let x = axis(w, kw, self.stride.1, self.padding.columns())?;
+        let window = Window { batch, y, x };
         Ok(Pool { window, channels, kind })
     }
 

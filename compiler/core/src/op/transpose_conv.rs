@@ -7,7 +7,7 @@ use super::{OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::transpose_conv::{Spread, TransposeConvKernel};
-use crate::kernels::window::{Axis, Padding};
+use crate::kernels::window::{Axis, Ends, Padding};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 
@@ -31,16 +31,16 @@ impl TransposeConv {
         if x.elements() == 0 || w.elements() == 0 || i != c {
             return Err(OpError::invalid(format!("input {x} and weights {w} do not fit")));
         }
-        let spread = |input, output: usize, kernel: usize, stride| {
-            self.spread(input, output, kernel, stride).ok_or_else(|| {
+        let spread = |input, output: usize, kernel: usize, stride, ends| {
+            Self::spread(input, output, kernel, stride, ends).ok_or_else(|| {
                 OpError::invalid(format!(
                     "input {x}, weights {w} and stride {:?} do not give an output of {:?}",
                     self.stride, self.output
                 ))
             })
         };
-        let y = spread(h, self.output.0, kh, self.stride.0)?;
-        let x = spread(width, self.output.1, kw, self.stride.1)?;
+        let y = spread(h, self.output.0, kh, self.stride.0, self.padding.rows())?;
+        let x = spread(width, self.output.1, kw, self.stride.1, self.padding.columns())?;
         let int8 = s.operand(0)?.dtype() == DType::I8;
         let zero_point = if int8 { s.operand(0)?.per_tensor()?.1 } else { 0 };
         Ok(TransposeConvKernel { batch, y, x, in_channels: c, out_channels: o, zero_point })
@@ -48,15 +48,22 @@ impl TransposeConv {
 
     /// The padding is that of a convolution over the output; VALID cuts nothing off. The extents
     /// need not be those of such a convolution: TFLite takes any output shape.
-    fn spread(&self, input: usize, output: usize, kernel: usize, stride: usize) -> Option<Spread> {
+    fn spread(
+        input: usize,
+        output: usize,
+        kernel: usize,
+        stride: usize,
+        ends: Ends,
+    ) -> Option<Spread> {
         // Every index of the kernel stays below output + 2 * kernel.
         let reach = kernel.checked_mul(2)?.checked_add(output)?;
         if stride == 0 || output == 0 || reach > i32::MAX as usize {
             return None;
         }
-        let before = match self.padding {
-            Padding::Valid => 0,
-            Padding::Same => Axis::new(output, kernel, stride, 1, Padding::Same)?.before,
+        let before = match ends {
+            Ends::Valid => 0,
+            Ends::Same => Axis::new(output, kernel, stride, 1, Ends::Same)?.before,
+            Ends::Explicit(before, _) => Some(before).filter(|&b| b <= i32::MAX as usize - reach)?,
         };
         Some(Spread { input, output, kernel, stride, before })
     }

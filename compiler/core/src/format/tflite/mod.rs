@@ -10,5 +10,6 @@ mod read;
 mod summary;
 mod tensor;
 
-pub use read::{ReadOptions, read};
+pub use crate::format::ReadOptions;
+pub use read::read;
 pub use summary::{FileOperator, FileTensor, Summary, recognise, summary};

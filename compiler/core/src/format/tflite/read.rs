@@ -6,20 +6,11 @@ use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
 use super::tensor::{self, Role};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Input};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// What the caller knows besides the bytes.
-#[derive(Clone, Debug, Default)]
-pub struct ReadOptions {
-    /// File name for messages.
-    pub file: String,
-    /// Shapes that replace those of the inputs with these names.
-    pub input_shapes: BTreeMap<String, Vec<usize>>,
-}
 
 /// Reads a model.
 ///

@@ -1,0 +1,108 @@
+//! Attributes of an ONNX node, by name and with their defaults. What they mean is the readers' part.
+
+use super::tensor;
+use crate::op::OpError;
+use crate::tensor::Tensor;
+use onnx_protobuf::attribute_proto::AttributeType;
+use onnx_protobuf::{AttributeProto, GraphProto, NodeProto};
+
+/// The attributes of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    list: &'a [AttributeProto],
+}
+
+impl<'a> Attributes<'a> {
+    /// Those of a node.
+    #[must_use]
+    pub fn of(node: &'a NodeProto) -> Self {
+        Self { list: &node.attribute }
+    }
+
+    fn find(&self, name: &str, ty: AttributeType) -> Result<Option<&'a AttributeProto>, OpError> {
+        let Some(found) = self.list.iter().find(|a| a.name == name) else { return Ok(None) };
+        // Old exporters leave the type out.
+        let given = found.type_.enum_value_or_default();
+        if given == ty || given == AttributeType::UNDEFINED {
+            return Ok(Some(found));
+        }
+        Err(OpError::invalid(format!("attribute \"{name}\" is of type {given:?}, not {ty:?}")))
+    }
+
+    /// Names of all attributes.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.list.iter().map(|a| a.name.as_str())
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn int(&self, name: &str) -> Result<Option<i64>, OpError> {
+        Ok(self.find(name, AttributeType::INT)?.map(|a| a.i))
+    }
+
+    /// An integer, 0 or 1.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool, OpError> {
+        Ok(self.int(name)?.map_or(default, |i| i != 0))
+    }
+
+    /// A list of integers.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn ints(&self, name: &str) -> Result<Option<&'a [i64]>, OpError> {
+        Ok(self.find(name, AttributeType::INTS)?.map(|a| a.ints.as_slice()))
+    }
+
+    /// A float.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn float(&self, name: &str, default: f32) -> Result<f32, OpError> {
+        Ok(self.find(name, AttributeType::FLOAT)?.map_or(default, |a| a.f))
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// Another type, or bytes that are no text.
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, OpError> {
+        let Some(found) = self.find(name, AttributeType::STRING)? else { return Ok(None) };
+        std::str::from_utf8(&found.s)
+            .map(Some)
+            .map_err(|_| OpError::invalid(format!("attribute \"{name}\" is not UTF-8")))
+    }
+
+    /// A tensor.
+    ///
+    /// # Errors
+    /// Another type, or a malformed tensor.
+    pub fn tensor(&self, name: &str) -> Result<Option<Tensor>, OpError> {
+        let Some(found) = self.find(name, AttributeType::TENSOR)? else { return Ok(None) };
+        let proto = found
+            .t
+            .as_ref()
+            .ok_or_else(|| OpError::invalid(format!("attribute \"{name}\" holds no tensor")))?;
+        tensor::read(proto).map(Some)
+    }
+
+    /// A subgraph.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn graph(&self, name: &str) -> Result<Option<&'a GraphProto>, OpError> {
+        Ok(self.find(name, AttributeType::GRAPH)?.and_then(|a| a.g.as_ref()))
+    }
+
+    /// A list of floats.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn floats(&self, name: &str) -> Result<Option<&'a [f32]>, OpError> {
+        Ok(self.find(name, AttributeType::FLOATS)?.map(|a| a.floats.as_slice()))
+    }
+}

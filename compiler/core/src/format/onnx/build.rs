@@ -1,0 +1,132 @@
+//! Building graph nodes for one ONNX node: types are inferred as it goes, and what depends on
+//! constants only is computed at once (shape arithmetic never becomes code).
+
+use crate::diagnostic::Origin;
+use crate::graph::{Graph, Value, ValueId};
+use crate::op::{Constant, Op, OpError, Reshape, Transpose};
+use crate::tensor::{Shape, Tensor, TensorType};
+use std::sync::Arc;
+
+/// Constants computed while reading must not fill the memory.
+const MAX_FOLDED_BYTES: usize = 16 << 20;
+
+/// NCHW -> NHWC.
+pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
+/// NHWC -> NCHW.
+pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+
+/// Adds nodes that stand for one node of the file.
+#[derive(Debug)]
+pub struct Builder<'g> {
+    /// The graph.
+    pub graph: &'g mut Graph,
+    /// Where the nodes come from.
+    pub origin: Origin,
+    /// Name of new values until the result gets its own.
+    pub name: String,
+}
+
+impl Builder<'_> {
+    /// Type of a value.
+    #[must_use]
+    pub fn ty(&self, value: ValueId) -> TensorType {
+        let empty = || TensorType::new(crate::DType::F32, Shape(vec![0]));
+        self.graph.value(value).map_or_else(empty, |v| v.ty.clone())
+    }
+
+    /// Extents of a value.
+    #[must_use]
+    pub fn shape(&self, value: ValueId) -> Vec<usize> {
+        self.ty(value).shape.0
+    }
+
+    /// Data of a value, when it is constant.
+    #[must_use]
+    pub fn data(&self, value: ValueId) -> Option<Arc<Tensor>> {
+        match &self.graph.get(value.node)?.op {
+            Op::Constant(c) => Some(c.tensor.clone()),
+            _computed => None,
+        }
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, tensor: Tensor) -> ValueId {
+        let value = Value { name: self.name.clone(), ty: tensor.ty(), quant: None };
+        let op = Constant { tensor: Arc::new(tensor) };
+        self.graph.add(op.into(), vec![value], self.origin.clone()).result(0)
+    }
+
+    /// An operator with one result.
+    ///
+    /// # Errors
+    /// Operands it does not accept.
+    pub fn add(&mut self, op: impl Into<Op>, operands: &[ValueId]) -> Result<ValueId, OpError> {
+        self.add_all(op, operands)?
+            .first()
+            .copied()
+            .ok_or_else(|| OpError::invalid("the operator has no result"))
+    }
+
+    /// An operator with any number of results.
+    ///
+    /// # Errors
+    /// Operands it does not accept.
+    pub fn add_all(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[ValueId],
+    ) -> Result<Vec<ValueId>, OpError> {
+        let id = self.graph.add_with(op.into(), operands, Vec::new(), self.origin.clone());
+        let types = match self.graph.get(id).map(|n| n.op.infer(&self.graph.signature(id))) {
+            Some(Ok(types)) => types,
+            Some(Err(error)) => return Err(error),
+            None => Vec::new(),
+        };
+        let name = &self.name;
+        let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
+        let results: Vec<Value> = types.into_iter().map(value).collect();
+        let count = results.len();
+        if let Some(node) = self.graph.get_mut(id) {
+            node.results = results;
+        }
+        if let Some(tensors) = self.folded(id) {
+            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+        }
+        Ok((0..count).map(|r| id.result(r)).collect())
+    }
+
+    /// The results of a node whose operands are all constant.
+    fn folded(&self, id: crate::graph::NodeId) -> Option<Vec<Tensor>> {
+        let node = self.graph.get(id)?;
+        let signature = self.graph.signature(id);
+        let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
+        let inputs = inputs.filter(|i| !i.is_empty())?;
+        let bytes: usize = node.results.iter().map(|v| v.ty.bytes()).sum();
+        if bytes > MAX_FOLDED_BYTES {
+            return None;
+        }
+        node.op.eval(&signature, &inputs).ok()
+    }
+
+    /// Another shape of the same elements.
+    ///
+    /// # Errors
+    /// Another number of elements.
+    pub fn reshape(&mut self, value: ValueId, dims: Vec<usize>) -> Result<ValueId, OpError> {
+        if self.shape(value) == dims {
+            return Ok(value);
+        }
+        self.add(Reshape { shape: Shape(dims) }, &[value])
+    }
+
+    /// Permuted dimensions; result dimension `i` is operand dimension `permutation[i]`.
+    ///
+    /// # Errors
+    /// No permutation of the value's dimensions.
+    pub fn transpose(&mut self, value: ValueId, permutation: &[usize]) -> Result<ValueId, OpError> {
+        if permutation.iter().copied().eq(0..self.shape(value).len()) {
+            return Ok(value);
+        }
+        self.add(Transpose { permutation: permutation.to_vec() }, &[value])
+    }
+}

@@ -1,0 +1,13 @@
+//! ONNX: reader. The protobuf messages come from the crate `onnx-protobuf`.
+//!
+//! The graph keeps channels last, as all kernels want them: readers of convolutions and the like set
+//! a transpose before and after, which the pass `layout` moves to the borders and cancels.
+
+mod attribute;
+mod build;
+mod ints;
+mod ops;
+mod read;
+mod tensor;
+
+pub use read::{is_onnx, read};

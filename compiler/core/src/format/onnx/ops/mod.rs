@@ -1,0 +1,196 @@
+//! Operator readers: attributes and operands of an ONNX node -> graph operators. One small function
+//! per ONNX operator and change of its definition, listed in [`READERS`].
+
+mod conv;
+mod elementwise;
+mod movement;
+mod norm;
+mod pool;
+mod reduce;
+mod shape;
+
+use super::attribute::Attributes;
+use super::build::Builder;
+use crate::graph::ValueId;
+use crate::op::OpError;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// What the reader of one node sees.
+#[derive(Debug)]
+pub struct Context<'g, 'f> {
+    /// Its attributes.
+    pub attributes: Attributes<'f>,
+    /// Version of the default domain.
+    pub opset: i64,
+    /// Operands; `None` where an optional one is left out.
+    pub operands: Vec<Option<ValueId>>,
+    /// Number of outputs the file names.
+    pub outputs: usize,
+    /// Where the operators go.
+    pub build: Builder<'g>,
+}
+
+/// Reads a node; the values of its outputs in order.
+pub type ReadFn = fn(&mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError>;
+
+/// ONNX name, and (first opset, reader) in ascending order: the last one not above the model's opset
+/// reads the node.
+type Entry = (&'static str, &'static [(i64, ReadFn)]);
+
+/// All readers, sorted by ONNX name.
+pub const READERS: &[Entry] = &[
+    ("Abs", &[(1, elementwise::abs)]),
+    ("Add", &[(7, elementwise::add)]),
+    ("AveragePool", &[(1, pool::average_pool)]),
+    ("BatchNormalization", &[(7, norm::batch_normalization)]),
+    ("Cast", &[(6, elementwise::cast)]),
+    ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
+    ("Concat", &[(4, movement::concat)]),
+    ("Constant", &[(1, shape::constant)]),
+    ("Conv", &[(1, conv::conv)]),
+    ("Div", &[(7, elementwise::div)]),
+    ("Dropout", &[(7, shape::identity)]),
+    ("Elu", &[(6, elementwise::elu)]),
+    ("Exp", &[(6, elementwise::exp)]),
+    ("Flatten", &[(1, movement::flatten)]),
+    ("Floor", &[(6, elementwise::floor)]),
+    ("Gather", &[(1, movement::gather)]),
+    ("Gemm", &[(7, conv::gemm)]),
+    ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
+    ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
+    ("Identity", &[(1, shape::identity)]),
+    ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
+    ("Log", &[(6, elementwise::log)]),
+    ("MatMul", &[(1, conv::matmul)]),
+    ("MaxPool", &[(1, pool::max_pool)]),
+    ("Mul", &[(7, elementwise::mul)]),
+    ("Neg", &[(6, elementwise::neg)]),
+    ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
+    ("ReduceMax", &[(1, reduce::max)]),
+    ("ReduceMean", &[(1, reduce::mean)]),
+    ("ReduceMin", &[(1, reduce::min)]),
+    ("ReduceSum", &[(1, reduce::sum)]),
+    ("Relu", &[(6, elementwise::relu)]),
+    ("Reshape", &[(5, movement::reshape)]),
+    ("Shape", &[(1, shape::shape)]),
+    ("Sigmoid", &[(6, elementwise::sigmoid)]),
+    ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
+    ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    ("Split", &[(2, movement::split_2), (13, movement::split_13)]),
+    ("Sqrt", &[(6, elementwise::sqrt)]),
+    ("Squeeze", &[(1, movement::squeeze)]),
+    ("Sub", &[(7, elementwise::sub)]),
+    ("Tanh", &[(6, elementwise::tanh)]),
+    ("Transpose", &[(1, movement::transpose)]),
+    ("Unsqueeze", &[(1, movement::unsqueeze)]),
+];
+
+/// The reader of an operator in an opset.
+#[must_use]
+pub fn find(name: &str, opset: i64) -> Option<ReadFn> {
+    let entry = READERS.binary_search_by(|(n, _)| (*n).cmp(name)).ok()?;
+    READERS[entry].1.iter().rev().find(|(since, _)| *since <= opset).map(|(_, read)| *read)
+}
+
+impl Context<'_, '_> {
+    /// Operand `i`, required.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn operand(&self, i: usize) -> Result<ValueId, OpError> {
+        self.optional(i).ok_or_else(|| OpError::invalid(format!("operand {i} is missing")))
+    }
+
+    /// Operand `i`, if given.
+    #[must_use]
+    pub fn optional(&self, i: usize) -> Option<ValueId> {
+        self.operands.get(i).copied().flatten()
+    }
+
+    /// Data of operand `i`.
+    ///
+    /// # Errors
+    /// Missing, or computed at run time.
+    pub fn constant(&self, i: usize) -> Result<Arc<Tensor>, OpError> {
+        self.build.data(self.operand(i)?).ok_or_else(|| {
+            OpError::unsupported(format!(
+                "operand {i} is computed at run time; here it must be constant"
+            ))
+        })
+    }
+
+    /// Operand `i` as constant integers; `None` when it is left out.
+    ///
+    /// # Errors
+    /// Computed at run time, or not integers.
+    pub fn ints(&self, i: usize) -> Result<Option<Vec<i64>>, OpError> {
+        if self.optional(i).is_none() {
+            return Ok(None);
+        }
+        let tensor = self.constant(i)?;
+        tensor
+            .to_i64()
+            .map(Some)
+            .ok_or_else(|| OpError::invalid(format!("operand {i} should hold integers")))
+    }
+
+    /// Operand `i` as one constant float; `None` when it is left out.
+    ///
+    /// # Errors
+    /// Computed at run time, or not one float32.
+    pub fn float(&self, i: usize) -> Result<Option<f32>, OpError> {
+        if self.optional(i).is_none() {
+            return Ok(None);
+        }
+        match self.constant(i)?.as_f32() {
+            Some([one]) => Ok(Some(*one)),
+            _other => Err(OpError::invalid(format!("operand {i} should be one float"))),
+        }
+    }
+
+    /// `axis` in `0..rank`, counted from the end when negative.
+    ///
+    /// # Errors
+    /// Out of range.
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, OpError> {
+        let wrapped = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+        usize::try_from(wrapped).ok().filter(|&a| a < rank).ok_or_else(|| {
+            OpError::invalid(format!("axis {axis} does not exist in {rank} dimensions"))
+        })
+    }
+
+    /// Several axes, ascending, each once.
+    ///
+    /// # Errors
+    /// Out of range.
+    pub fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, OpError> {
+        let mut all: Vec<usize> =
+            axes.iter().map(|&a| self.axis(a, rank)).collect::<Result<_, _>>()?;
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// One float constant without dimensions.
+    pub fn scalar(&mut self, value: f32) -> Result<ValueId, OpError> {
+        let data = crate::TensorData::F32(vec![value]);
+        let tensor = Tensor::new(crate::Shape(Vec::new()), data);
+        let tensor = tensor.ok_or_else(|| OpError::invalid("a scalar has one element"))?;
+        Ok(self.build.constant(tensor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_are_sorted_and_versions_ascend() {
+        assert!(READERS.is_sorted_by(|a, b| a.0 < b.0));
+        for (name, versions) in READERS {
+            assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a.0 < b.0), "{name}");
+        }
+        assert!(find("Clip", 5).is_none() && find("Clip", 24).is_some());
+    }
+}

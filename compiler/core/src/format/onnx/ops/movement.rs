@@ -1,0 +1,272 @@
+//! Operators that move data: reshape and its relatives, transpose, concat, split, slice, gather, pad.
+
+use super::Context;
+use crate::graph::ValueId;
+use crate::op::{Concat, Gather, OpError, Pad, Range, Slice, Split};
+use crate::tensor::Shape;
+
+type Read = Result<Vec<ValueId>, OpError>;
+
+/// Target shape from operand 1: 0 copies the operand's extent (unless `allowzero`), one -1 is what
+/// remains.
+pub fn reshape(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let wanted = c.ints(1)?.ok_or_else(|| OpError::invalid("operand 1 (the shape) is missing"))?;
+    let allow_zero = c.attributes.flag("allowzero", false)?;
+    let impossible = || OpError::invalid(format!("{dims:?} cannot take the shape {wanted:?}"));
+    let mut out = Vec::new();
+    let mut open = None;
+    for (i, &d) in wanted.iter().enumerate() {
+        out.push(match d {
+            0 if !allow_zero => *dims.get(i).ok_or_else(impossible)?,
+            -1 if open.is_none() => {
+                open = Some(i);
+                1
+            }
+            d => usize::try_from(d).map_err(|_| impossible())?,
+        });
+    }
+    if let Some(i) = open {
+        let known = Shape::checked(out.clone()).ok_or_else(impossible)?.elements();
+        let all: usize = dims.iter().product();
+        out[i] = all.checked_div(known).filter(|n| n * known == all).ok_or_else(impossible)?;
+    }
+    Ok(vec![c.build.reshape(x, out)?])
+}
+
+/// Two dimensions: those before `axis`, and the others.
+pub fn flatten(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let axis = c.attributes.int("axis")?.unwrap_or(1);
+    let at = if axis == dims.len() as i64 { dims.len() } else { c.axis(axis, dims.len())? };
+    let (a, b) = dims.split_at(at);
+    Ok(vec![c.build.reshape(x, vec![a.iter().product(), b.iter().product()])?])
+}
+
+/// Axes as attribute (before opset 13) or operand 1.
+fn listed_axes(c: &Context<'_, '_>) -> Result<Option<Vec<i64>>, OpError> {
+    match c.attributes.ints("axes")? {
+        Some(axes) => Ok(Some(axes.to_vec())),
+        None => c.ints(1),
+    }
+}
+
+/// Without the axes of extent 1 that are named, or all of them.
+pub fn squeeze(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let gone = match listed_axes(c)? {
+        Some(axes) => c.axes(&axes, dims.len())?,
+        None => (0..dims.len()).filter(|&i| dims[i] == 1).collect(),
+    };
+    if let Some(&i) = gone.iter().find(|&&i| dims[i] != 1) {
+        return Err(OpError::invalid(format!("axis {i} has extent {}, not 1", dims[i])));
+    }
+    let kept = (0..dims.len()).filter(|i| !gone.contains(i)).map(|i| dims[i]).collect();
+    Ok(vec![c.build.reshape(x, kept)?])
+}
+
+/// With axes of extent 1 at the named places of the result.
+pub fn unsqueeze(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let mut rest = c.build.shape(x).into_iter();
+    let axes = listed_axes(c)?.ok_or_else(|| OpError::invalid("the axes are missing"))?;
+    let rank = rest.len() + axes.len();
+    let new = c.axes(&axes, rank)?;
+    if new.len() != axes.len() {
+        return Err(OpError::invalid(format!("axes {axes:?} name a place twice")));
+    }
+    let dims =
+        (0..rank).map(|i| if new.contains(&i) { 1 } else { rest.next().unwrap_or(1) }).collect();
+    Ok(vec![c.build.reshape(x, dims)?])
+}
+
+/// Permutes dimensions, reverses them without `perm`.
+pub fn transpose(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let rank = c.build.shape(x).len();
+    let order = match c.attributes.ints("perm")? {
+        Some(perm) => perm.iter().map(|&p| c.axis(p, rank)).collect::<Result<Vec<_>, _>>()?,
+        None => (0..rank).rev().collect(),
+    };
+    Ok(vec![c.build.transpose(x, &order)?])
+}
+
+/// Joins along `axis`.
+pub fn concat(c: &mut Context<'_, '_>) -> Read {
+    let first = c.operand(0)?;
+    let axis = c.attributes.int("axis")?;
+    let axis = axis.ok_or_else(|| OpError::invalid("attribute \"axis\" is missing"))?;
+    let axis = c.axis(axis, c.build.shape(first).len())?;
+    let operands: Vec<ValueId> = c.operands.iter().flatten().copied().collect();
+    if let [one] = operands.as_slice() {
+        return Ok(vec![*one]);
+    }
+    Ok(vec![c.build.add(Concat { axis }, &operands)?])
+}
+
+/// Part sizes as attribute.
+pub fn split_2(c: &mut Context<'_, '_>) -> Read {
+    let sizes = c.attributes.ints("split")?.map(<[i64]>::to_vec);
+    split(c, sizes)
+}
+
+/// Part sizes as operand 1.
+pub fn split_13(c: &mut Context<'_, '_>) -> Read {
+    let sizes = c.ints(1)?;
+    split(c, sizes)
+}
+
+fn split(c: &mut Context<'_, '_>, sizes: Option<Vec<i64>>) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let axis = c.axis(c.attributes.int("axis")?.unwrap_or(0), dims.len())?;
+    let sizes = match sizes {
+        Some(sizes) => sizes
+            .iter()
+            .map(|&s| usize::try_from(s))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| OpError::invalid(format!("part sizes {sizes:?} are not possible")))?,
+        None => {
+            // Equal parts, the last one smaller when they do not divide (opset 18).
+            let parts = c.outputs.max(1);
+            let size = dims[axis].div_ceil(parts);
+            (0..parts).map(|i| size.min(dims[axis].saturating_sub(i * size))).collect()
+        }
+    };
+    c.build.add_all(Split { axis, sizes }, &[x])
+}
+
+/// Starts, ends and axes as attributes.
+pub fn slice_1(c: &mut Context<'_, '_>) -> Read {
+    let missing = || OpError::invalid("attribute \"starts\" or \"ends\" is missing");
+    let starts = c.attributes.ints("starts")?.ok_or_else(missing)?.to_vec();
+    let ends = c.attributes.ints("ends")?.ok_or_else(missing)?.to_vec();
+    let axes = c.attributes.ints("axes")?.map(<[i64]>::to_vec);
+    slice(c, &starts, &ends, axes, None)
+}
+
+/// Starts, ends, axes and steps as operands.
+pub fn slice_10(c: &mut Context<'_, '_>) -> Read {
+    let missing = || OpError::invalid("operand 1 (starts) or 2 (ends) is missing");
+    let (starts, ends) = (c.ints(1)?.ok_or_else(missing)?, c.ints(2)?.ok_or_else(missing)?);
+    let (axes, steps) = (c.ints(3)?, c.ints(4)?);
+    slice(c, &starts, &ends, axes, steps)
+}
+
+/// The elements from `start` towards `end` (exclusive) in steps; both are clamped to the extent.
+fn range(extent: usize, start: i64, end: i64, step: i64) -> Option<Range> {
+    let n = i64::try_from(extent).ok()?;
+    let wrap = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
+    let (lo, hi) = if step > 0 { (0, n) } else { (-1, n - 1) };
+    let from = wrap(start).clamp(lo.max(0), hi);
+    // An end before the first element stays before it when walking backwards.
+    let to = wrap(end).clamp(lo, hi.max(lo));
+    let distance = if step > 0 { to - from } else { from - to };
+    let size = if distance <= 0 { 0 } else { (distance - 1) / step.checked_abs()? + 1 };
+    Some(Range { begin: usize::try_from(from).ok()?, step, size: size as usize })
+}
+
+fn slice(
+    c: &mut Context<'_, '_>,
+    starts: &[i64],
+    ends: &[i64],
+    axes: Option<Vec<i64>>,
+    steps: Option<Vec<i64>>,
+) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+        return Err(OpError::invalid("starts, ends, axes and steps differ in number"));
+    }
+    let mut ranges: Vec<Range> =
+        dims.iter().map(|&size| Range { begin: 0, step: 1, size }).collect();
+    for i in 0..starts.len() {
+        let axis = c.axis(axes[i], dims.len())?;
+        ranges[axis] = Some(steps[i])
+            .filter(|&s| s != 0)
+            .and_then(|step| range(dims[axis], starts[i], ends[i], step))
+            .ok_or_else(|| OpError::invalid(format!("step {} is not possible", steps[i])))?;
+    }
+    let shape = Shape(ranges.iter().map(|r| r.size).collect());
+    if shape.0.contains(&0) {
+        return Err(OpError::unsupported("the slice has no elements"));
+    }
+    Ok(vec![c.build.add(Slice { ranges, shape }, &[x])?])
+}
+
+/// Picks along `axis` by the indices of operand 1; negative constants count from the end.
+pub fn gather(c: &mut Context<'_, '_>) -> Read {
+    let (x, indices) = (c.operand(0)?, c.operand(1)?);
+    let dims = c.build.shape(x);
+    let axis = c.axis(c.attributes.int("axis")?.unwrap_or(0), dims.len())?;
+    let indices = match c.build.data(indices) {
+        None => indices,
+        Some(tensor) => {
+            let n = dims[axis] as i64;
+            let wrap = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
+            let values = tensor.to_i64().ok_or_else(|| OpError::invalid("indices are floats"))?;
+            let values: Vec<i32> = values
+                .into_iter()
+                .map(wrap)
+                .map(|i| i32::try_from(i).ok().filter(|_| (0..n).contains(&i)))
+                .collect::<Option<_>>()
+                .ok_or_else(|| OpError::invalid(format!("an index is outside of 0..{n}")))?;
+            let data = crate::TensorData::I32(values);
+            let tensor = crate::Tensor::new(tensor.shape.clone(), data);
+            c.build.constant(tensor.ok_or_else(|| OpError::invalid("indices do not fit"))?)
+        }
+    };
+    Ok(vec![c.build.add(Gather { axis, batch_dims: 0 }, &[x, indices])?])
+}
+
+/// Amounts and value as attributes.
+pub fn pad_2(c: &mut Context<'_, '_>) -> Read {
+    let pads = c.attributes.ints("pads")?;
+    let pads = pads.ok_or_else(|| OpError::invalid("attribute \"pads\" is missing"))?.to_vec();
+    let value = c.attributes.float("value", 0.0)?;
+    pad(c, &pads, value, None)
+}
+
+/// Amounts, value and axes as operands.
+pub fn pad_11(c: &mut Context<'_, '_>) -> Read {
+    let pads = c.ints(1)?.ok_or_else(|| OpError::invalid("operand 1 (pads) is missing"))?;
+    let value = c.float(2)?.unwrap_or(0.0);
+    let axes = c.ints(3)?;
+    pad(c, &pads, value, axes)
+}
+
+fn pad(c: &mut Context<'_, '_>, pads: &[i64], value: f32, axes: Option<Vec<i64>>) -> Read {
+    let mode = c.attributes.text("mode")?.unwrap_or("constant");
+    if mode != "constant" {
+        return Err(OpError::unsupported(format!("mode \"{mode}\" is not supported")));
+    }
+    let x = c.operand(0)?;
+    let rank = c.build.shape(x).len();
+    let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
+    let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
+    if pads.len() != 2 * axes.len() {
+        return Err(OpError::invalid(format!("{} pads for {} axes", pads.len(), axes.len())));
+    }
+    for (i, &a) in axes.iter().enumerate() {
+        let axis = c.axis(a, rank)?;
+        let amount = |n: i64| {
+            usize::try_from(n).map_err(|_| OpError::unsupported("negative pads are not supported"))
+        };
+        before[axis] = amount(pads[i])?;
+        after[axis] = amount(pads[axes.len() + i])?;
+    }
+    if before.iter().chain(&after).all(|&n| n == 0) {
+        return Ok(vec![x]);
+    }
+    let op = Pad { before, after };
+    if value == 0.0 {
+        return Ok(vec![c.build.add(op, &[x])?]);
+    }
+    let value = c.scalar(value)?;
+    Ok(vec![c.build.add(op, &[x, value])?])
+}
