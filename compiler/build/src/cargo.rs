@@ -38,9 +38,11 @@ impl<'a> Cargo<'a> {
         Ok(Path::new(&self.var("CARGO_MANIFEST_DIR")?).join(path))
     }
 
-    /// One line for cargo. Cargo closing the pipe is not the script's business.
+    /// One line for cargo, whatever `value` is: a second one, from a path, would be an instruction
+    /// of its own. Cargo closing the pipe is not the script's business.
     pub(crate) fn say(&mut self, what: &str, value: &str) {
-        let _ = writeln!(self.out, "cargo::{what}={}", printable(value));
+        let value = printable(value).replace('\n', "\\n");
+        let _ = writeln!(self.out, "cargo::{what}={value}");
     }
 
     /// Passes a result on and shows an error: one `cargo::error=` per line of its text, which is all

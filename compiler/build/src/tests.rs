@@ -143,6 +143,23 @@ fn missing_files_and_variables_are_named() {
 }
 
 #[test]
+fn paths_cannot_give_cargo_instructions() {
+    let package = Package::new("sine/sine_int8.tflite");
+    let name = "models/a\ncargo::rustc-env=X=1\r\n.tflite";
+    for here in [false, true] {
+        if here {
+            std::fs::copy(package.path("models/kws-ref.tflite"), package.path(name)).expect("copy");
+        }
+        let (result, lines) = package.run(|c| Config::new(name).name("kws").compile_in(c));
+        assert_eq!(result.is_ok(), here, "{lines}");
+        let known = ["cargo::rerun-if-changed=", "cargo::error="];
+        for line in lines.lines() {
+            assert!(known.iter().any(|k| line.starts_with(k)), "{line}");
+        }
+    }
+}
+
+#[test]
 fn processors_of_target_triples() {
     for (triple, core) in [
         ("thumbv7em-none-eabihf", CoreName::CortexM4),

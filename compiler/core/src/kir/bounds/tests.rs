@@ -356,6 +356,68 @@ fn tiles_read_whole_aligned_ranges() {
     assert!(proved(1, wide));
 }
 
+/// Assembly tests for the end after the first trip, by cursor 0.
+#[test]
+fn tiles_whose_trips_nothing_counts_are_not_proved() {
+    type Spoil = fn(&mut Tile);
+    let spoilers: [Spoil; 4] = [
+        |tile| tile.trips = 0,
+        |tile| tile.cursors[0].stride = 0,
+        |tile| {
+            tile.body.remove(0);
+        },
+        |tile| {
+            let first = tile.body[0].clone();
+            tile.body.insert(0, first);
+        },
+    ];
+    let kernel = kernel(1000, |k, x, _| tile(k, x, int(8), 5));
+    assert!(Proof::of(&kernel).complete());
+    for (i, spoil) in spoilers.iter().enumerate() {
+        let mut kernel = kernel.clone();
+        for stmt in &mut kernel.body {
+            if let Stmt::Tile(tile) = stmt {
+                spoil(tile);
+            }
+        }
+        assert!(!Proof::of(&kernel).complete(), "{i}");
+    }
+}
+
+/// A checked load yields 0 outside, which is none of the constants.
+#[test]
+fn unproved_loads_of_constants_may_be_zero() {
+    let at = |last: i64| {
+        proved(8, |k, x, data| {
+            let table = k.constant("table", TensorData::I32(vec![5, 7]));
+            let i = k.load(data, int(0)).clamp(0, last as i32);
+            let value = k.load(table, i);
+            zero(k, x, value - int(5));
+        })
+    };
+    assert!(at(1), "the table is 5 and 7");
+    let kernel = kernel(8, |k, x, data| {
+        let table = k.constant("table", TensorData::I32(vec![5, 7]));
+        let value = k.load(table, k.load(data, int(0)));
+        zero(k, x, value - int(5));
+    });
+    let proof = Proof::of(&kernel);
+    assert_eq!(proof.accesses(), [true, false, false]);
+}
+
+#[test]
+fn shifts_by_the_bits_of_the_type_and_more_prove_nothing() {
+    // Rust takes the count modulo 8: `i8 >> 9` halves.
+    let by = |count: i64| {
+        proved(1, |k, x, _| {
+            let value = Expr::Load(x, int(0).into());
+            let value = Expr::Bin(BinOp::And, value.into(), Expr::Int(127, Ty::I8).into());
+            zero(k, x, Expr::bin(BinOp::Shr, value, int(count)).cast(Ty::I32));
+        })
+    };
+    assert!(by(7) && !by(6) && !by(9));
+}
+
 #[test]
 fn accesses_are_numbered_in_the_documented_order() {
     let kernel = kernel(10, |k, x, data| {

@@ -107,11 +107,11 @@ impl Context {
             }
             BinOp::Div | BinOp::Rem => self.division(op, ty, x, y),
             BinOp::Shl => {
-                let factor = shift(y).map(|n| 1i128 << n);
+                let factor = shift(y, ty).map(|n| 1i128 << n);
                 self.fitting(factor.and_then(|f| x.scaled(f)), ty)
             }
             BinOp::Shr => {
-                let quotient = shift(y).and_then(|n| self.quotient(x, 1i128 << n));
+                let quotient = shift(y, ty).and_then(|n| self.quotient(x, 1i128 << n));
                 self.fitting(quotient, ty)
             }
             BinOp::And => match (self.range(x), self.range(y)) {
@@ -305,7 +305,8 @@ impl Context {
 /// Up to this magnitude every integer is a float32.
 const EXACT: f64 = 16_777_216.0;
 
-/// A constant shift count.
-fn shift(count: &Form) -> Option<u32> {
-    count.as_constant().and_then(|n| u32::try_from(n).ok()).filter(|&n| n < 32)
+/// A constant shift count that is less than the bits of the type: targets do not agree on others.
+fn shift(count: &Form, ty: Ty) -> Option<u32> {
+    let bits = 8 * ty.size() as u32;
+    count.as_constant().and_then(|n| u32::try_from(n).ok()).filter(|&n| n < bits)
 }

@@ -198,9 +198,13 @@ impl Walk<'_> {
             },
             Expr::Load(buf, index) => {
                 let at = self.expr(index);
-                self.access("load", *buf, index, &at);
+                let proved = self.access("load", *buf, index, &at);
                 match self.constants.get(buf.id as usize).copied().flatten() {
-                    Some(range) if buf.ty != Ty::F32 => Value::int(self.context.fresh(range)),
+                    Some(range) if buf.ty != Ty::F32 => {
+                        // A checked load yields 0 outside of the constant.
+                        let range = if proved { range } else { range.hull(Range::new(0, 0)) };
+                        Value::int(self.context.fresh(range))
+                    }
                     _unknown => self.context.opaque(buf.ty),
                 }
             }
@@ -253,12 +257,13 @@ impl Walk<'_> {
     }
 
     /// Decides the next access: element `at` of `buf`.
-    fn access(&mut self, kind: &str, buf: Buf, index: &Expr, at: &Value) {
+    fn access(&mut self, kind: &str, buf: Buf, index: &Expr, at: &Value) -> bool {
         let len = length(self.kernel, buf);
         let integer = if index.ty() == Ty::F32 { None } else { at.form.as_ref() };
         let proved = self.dead
             || integer.is_some_and(|f| self.context.proves(f, Range::new(0, len as i128 - 1)));
         self.record(proved, kind, buf, index, integer);
+        proved
     }
 
     fn record(&mut self, proved: bool, kind: &str, buf: Buf, index: &Expr, at: Option<&Form>) {
@@ -324,7 +329,7 @@ enum Reach {
 fn reach(tile: &Tile, number: usize) -> Reach {
     let Some(cursor) = tile.cursors.get(number) else { return Reach::Unknown };
     let (mut moved, mut bytes): (i128, Option<Range>) = (0, None);
-    let mut aligned = true;
+    let (mut aligned, mut advances) = (true, 0);
     for inst in &tile.body {
         if let TileInst::LoadPair { cursor: read, offset, advance, .. } = inst
             && *read == number
@@ -335,10 +340,16 @@ fn reach(tile: &Tile, number: usize) -> Reach {
             bytes = Some(bytes.map_or(pair, |b| b.hull(pair)));
             if *advance {
                 moved += cursor.stride as i128;
+                advances += 1;
             }
         }
     }
-    let Some(bytes) = bytes.filter(|_| tile.trips > 0) else { return Reach::Nothing };
+    // Assembly counts the trips by cursor 0 and looks after the first one.
+    let counts = advances == 1 && moved > 0;
+    if tile.trips == 0 || number == 0 && !counts {
+        return Reach::Unknown;
+    }
+    let Some(bytes) = bytes else { return Reach::Nothing };
     if !aligned || moved % 4 != 0 {
         return Reach::Unknown;
     }
