@@ -1,6 +1,8 @@
 //! Passes: named graph rewrites, run in a list, the verifier after each one, always.
 
 mod fold_constants;
+mod fuse_activation;
+mod layout;
 mod materialise_outputs;
 mod remove_dead;
 mod tabulate;
@@ -26,8 +28,14 @@ impl std::fmt::Debug for Pass {
 }
 
 /// All passes, in the order in which targets run them.
-pub const ALL: &[Pass] =
-    &[fold_constants::PASS, tabulate::PASS, remove_dead::PASS, materialise_outputs::PASS];
+pub const ALL: &[Pass] = &[
+    fold_constants::PASS,
+    layout::PASS,
+    fuse_activation::PASS,
+    tabulate::PASS,
+    remove_dead::PASS,
+    materialise_outputs::PASS,
+];
 
 /// What code targets need before lowering.
 pub const LEGALISE: &[Pass] = ALL;

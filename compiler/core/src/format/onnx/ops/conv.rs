@@ -171,7 +171,7 @@ pub fn conv(c: &mut Context<'_, '_>) -> Read {
     let bias = c.optional(2);
     let Spatial { stride, dilation, padding, .. } = spatial;
     let activation = Activation::None;
-    let y = if group == channels && out % channels == 0 {
+    let y = if group > 1 && group == channels && out % channels == 0 {
         // [out][1][kh][kw] -> [1][kh][kw][out]
         let w = c.build.transpose(w, &[1, 2, 3, 0])?;
         let op = DepthwiseConv2d { stride, dilation, padding, activation };
