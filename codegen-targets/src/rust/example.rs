@@ -24,6 +24,7 @@ const MPS2_AN386: Files = &[
     ("src/main.rs", include_str!("../../boards/rust-mps2-an386/src/main.rs")),
     ("src/processor.rs", include_str!("../../boards/rust-mps2-an386/src/processor.rs")),
     ("src/semihost.rs", include_str!("../../boards/rust-mps2-an386/src/semihost.rs")),
+    ("src/startup.rs", include_str!("../../boards/rust-mps2-an386/src/startup.rs")),
 ];
 
 /// `example/` reading stdin and writing stdout.
