@@ -122,3 +122,15 @@ fn no_such_example(target: &dyn Target, wanted: &str) -> Diagnostics {
         .help(format!("choose one of: {}", known.join(", ")))
         .into()
 }
+
+/// How the generic example programs of all targets name element types.
+fn dtype_letter(dtype: DType) -> char {
+    match dtype {
+        DType::I8 => 'b',
+        DType::I16 => 'h',
+        DType::I32 => 'i',
+        DType::I64 => 'q',
+        DType::F32 => 'f',
+        DType::Bool => '?',
+    }
+}

@@ -1,9 +1,8 @@
 //! Example programs around an emitted model: the host filter and the emulated board. Their fixed
 //! parts are data under `boards/`.
 
-use crate::{Artifacts, EmitOptions};
+use crate::{Artifacts, EmitOptions, dtype_letter};
 use std::fmt::Write;
-use tinycc_core::DType;
 use tinycc_core::kir::{Module, Port};
 
 /// Fixed files of the mps2-an386 firmware; the Makefile gets two lines on top.
@@ -58,22 +57,11 @@ fn table(out: &mut String, upper: &str, kind: &str, ports: &[Port]) {
     let _ = writeln!(out, "\nstatic const struct io model_{kind}s[] = {{");
     for (i, port) in ports.iter().enumerate() {
         let prefix = format!("{upper}_{}_{i}", kind.to_uppercase());
-        let letter = letter(port.ty.dtype);
+        let letter = dtype_letter(port.ty.dtype);
         let _ = writeln!(out, "    {{{prefix}_OFFSET, {prefix}_BYTES, '{letter}'}},");
     }
     if ports.is_empty() {
         out.push_str("    {0, 0, 'b'},\n");
     }
     out.push_str("};\n");
-}
-
-fn letter(dtype: DType) -> char {
-    match dtype {
-        DType::I8 => 'b',
-        DType::I16 => 'h',
-        DType::I32 => 'i',
-        DType::I64 => 'q',
-        DType::F32 => 'f',
-        DType::Bool => '?',
-    }
 }

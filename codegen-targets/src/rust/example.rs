@@ -3,9 +3,8 @@
 
 use super::lexical::comment_text;
 use super::package::runtime_dependency;
-use crate::{Artifacts, EmitOptions, Runtime};
+use crate::{Artifacts, EmitOptions, Runtime, dtype_letter};
 use std::fmt::Write;
-use tinycc_core::DType;
 use tinycc_core::kir::{Module, Port};
 
 /// A package's fixed files; `Cargo.toml` gets the dependencies at its end.
@@ -25,6 +24,7 @@ const MPS2_AN386: Files = &[
     ("src/main.rs", include_str!("../../boards/rust-mps2-an386/src/main.rs")),
     ("src/processor.rs", include_str!("../../boards/rust-mps2-an386/src/processor.rs")),
     ("src/semihost.rs", include_str!("../../boards/rust-mps2-an386/src/semihost.rs")),
+    ("src/startup.rs", include_str!("../../boards/rust-mps2-an386/src/startup.rs")),
 ];
 
 /// `example/` reading stdin and writing stdout.
@@ -94,19 +94,8 @@ fn table(out: &mut String, name: &str, ports: &[Port]) {
             comment_text(&port.name),
             port.offset,
             port.ty.bytes(),
-            letter(port.ty.dtype)
+            dtype_letter(port.ty.dtype)
         );
     }
     out.push_str("];\n");
-}
-
-fn letter(dtype: DType) -> char {
-    match dtype {
-        DType::I8 => 'b',
-        DType::I16 => 'h',
-        DType::I32 => 'i',
-        DType::I64 => 'q',
-        DType::F32 => 'f',
-        DType::Bool => '?',
-    }
 }

@@ -3,6 +3,7 @@
 mod api;
 mod example;
 mod lexical;
+mod nodes;
 mod package;
 mod print;
 pub mod runtime;

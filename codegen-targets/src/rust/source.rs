@@ -1,7 +1,8 @@
 //! The emitted module: interface, run function, layer functions, constants, run-time functions.
 
 use super::lexical::{doc_text, identifier, type_name, type_node};
-use super::print::{Printer, call, expression, method_call};
+use super::nodes::{call, expression, method_call};
+use super::print::Printer;
 use super::text::Inserts;
 use super::{api, runtime, text};
 use crate::constants::{Array, Constants};

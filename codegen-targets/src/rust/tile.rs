@@ -2,7 +2,7 @@
 //! portable statements elsewhere.
 
 use super::lexical::variable;
-use super::print::{binary, expression, let_stmt};
+use super::nodes::{binary, expression, let_stmt};
 use super::text::Inserts;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;

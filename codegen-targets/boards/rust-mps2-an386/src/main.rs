@@ -1,6 +1,6 @@
 //! Runs the model on the board: reads input sets, writes the outputs, reports instructions, stack
-//! and arena. What is the model's comes from `model.rs`, what is the board's from `board.rs`
-//! and `processor.rs`.
+//! and arena. What is the model's comes from `model.rs`, what is the board's from `board.rs`,
+//! `processor.rs` and `startup.rs`.
 //!
 //! `input.bin` holds any number of input sets, each being all inputs, raw little-endian, in model
 //! order; `output.bin` receives the outputs in the same way. Without `input.bin` one set is made
@@ -15,6 +15,7 @@ mod console;
 mod model;
 mod processor;
 mod semihost;
+mod startup;
 
 use board::Time;
 use console::print;

@@ -1,8 +1,6 @@
 //! No processor: lets the firmware's other sources be checked for the host.
 
-use crate::console::{Hex, print};
 use crate::model::Arena;
-use crate::{board, semihost};
 
 pub fn spin(_: usize) {}
 
@@ -20,11 +18,4 @@ pub fn stack_pointer() -> usize {
 /// Does nothing.
 pub unsafe fn semihost(_: usize, _: *const usize) -> usize {
     0
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn reset() -> ! {
-    board::init();
-    print!(Hex(0));
-    semihost::exit(crate::main())
 }
