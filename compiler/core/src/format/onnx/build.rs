@@ -7,9 +7,6 @@ use crate::op::{Constant, Op, OpError, Reshape, Transpose};
 use crate::tensor::{Shape, Tensor, TensorType};
 use std::sync::Arc;
 
-/// Constants computed while reading must not fill the memory.
-const MAX_FOLDED_BYTES: usize = 16 << 20;
-
 /// NCHW -> NHWC.
 pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
@@ -24,6 +21,8 @@ pub struct Builder<'g> {
     pub origin: Origin,
     /// Name of new values until the result gets its own.
     pub name: String,
+    /// Bytes that folded constants may still take, in the whole model.
+    pub budget: &'g mut usize,
 }
 
 impl Builder<'_> {
@@ -95,17 +94,28 @@ impl Builder<'_> {
         Ok((0..count).map(|r| id.result(r)).collect())
     }
 
-    /// The results of a node whose operands are all constant.
-    fn folded(&self, id: crate::graph::NodeId) -> Option<Vec<Tensor>> {
+    /// The results of a node whose operands are all constant, while there is room for them. Windows
+    /// and matrix products are left to the pass that folds constants: they take long.
+    fn folded(&mut self, id: crate::graph::NodeId) -> Option<Vec<Tensor>> {
         let node = self.graph.get(id)?;
+        let takes_long = matches!(
+            node.op,
+            Op::Conv2d(_)
+                | Op::DepthwiseConv2d(_)
+                | Op::TransposeConv(_)
+                | Op::FullyConnected(_)
+                | Op::BatchMatmul(_)
+                | Op::AveragePool2d(_)
+                | Op::MaxPool2d(_)
+        );
         let signature = self.graph.signature(id);
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
-        let inputs = inputs.filter(|i| !i.is_empty())?;
+        let inputs = inputs.filter(|i| !i.is_empty() && !takes_long)?;
         let bytes: usize = node.results.iter().map(|v| v.ty.bytes()).sum();
-        if bytes > MAX_FOLDED_BYTES {
-            return None;
-        }
-        node.op.eval(&signature, &inputs).ok()
+        let left = self.budget.checked_sub(bytes)?;
+        let tensors = node.op.eval(&signature, &inputs).ok()?;
+        *self.budget = left;
+        Some(tensors)
     }
 
     /// Another shape of the same elements.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
+/// Constants computed while reading must not fill the memory.
+const MAX_FOLDED_BYTES: usize = 64 << 20;
 /// Nodes in a file; far more than a network has.
 const MAX_NODES: usize = 100_000;
 
@@ -53,6 +55,8 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         opset,
         graph: Graph::new(),
         values: BTreeMap::new(),
+        named: BTreeSet::new(),
+        budget: MAX_FOLDED_BYTES,
         refused: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
@@ -85,6 +89,10 @@ struct Reader<'a> {
     graph: Graph,
     /// Values defined so far, by name.
     values: BTreeMap<&'a str, ValueId>,
+    /// Values that have a name: it stays when another name is given to them.
+    named: BTreeSet<ValueId>,
+    /// Bytes that constants computed while reading may still take.
+    budget: usize,
     /// Results of nodes that were not read: readers of them are passed over.
     refused: BTreeSet<&'a str>,
     problems: Diagnostics,
@@ -156,6 +164,7 @@ impl<'a> Reader<'a> {
 
     /// Names a value; a name stands for one value only.
     fn define(&mut self, name: &'a str, value: ValueId, origin: Origin) {
+        self.named.insert(value);
         if self.values.insert(name, value).is_some() {
             let message = format!("the name \"{name}\" is defined twice");
             self.problem(Code::MalformedModel, origin, message);
@@ -293,7 +302,8 @@ impl<'a> Reader<'a> {
         let read = find(operator, self.opset)
             .ok_or_else(|| OpError::unsupported("the operator is not supported"))?;
         let name = node.output.first().cloned().unwrap_or_default();
-        let mut builder = Builder { graph: &mut self.graph, origin, name };
+        let mut builder =
+            Builder { graph: &mut self.graph, origin, name, budget: &mut self.budget };
         if let [Some(a), Some(b)] = operands.as_slice()
             && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
             && let Some(folded) = ints::binary(operator, &x, &y)?
@@ -321,7 +331,7 @@ impl<'a> Reader<'a> {
                 self.problem(Code::UnsupportedOperator, origin.clone(), message);
                 continue;
             };
-            let is_new = !self.values.values().any(|&v| v == value);
+            let is_new = !self.named.contains(&value);
             if let Some(v) = self.graph.value_mut(value).filter(|_| is_new) {
                 v.name.clone_from(name);
             }
