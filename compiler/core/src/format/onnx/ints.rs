@@ -34,8 +34,13 @@ fn all<T>(values: Vec<i64>, f: impl Fn(i64) -> Option<T>) -> Option<Vec<T>> {
 /// The result of a binary operator on two constants of one type, if it is one of those here.
 ///
 /// # Errors
-/// Shapes that do not broadcast, division by zero, overflow.
-pub fn binary(op: &str, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>, OpError> {
+/// Shapes that do not broadcast, division by zero, overflow, more than `max_bytes`.
+pub fn binary(
+    op: &str,
+    a: &Tensor,
+    b: &Tensor,
+    max_bytes: usize,
+) -> Result<Option<Tensor>, OpError> {
     let (Some(x), Some(y)) = (wide(a), wide(b)) else { return Ok(None) };
     let predicate = matches!(
         op,
@@ -46,6 +51,11 @@ pub fn binary(op: &str, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>, OpErro
         OpError::invalid(format!("shapes {} and {} do not broadcast", a.shape, b.shape))
     })?;
     let shape = crate::kernels::elementwise::broadcast(&a.shape, &b.shape).unwrap_or_default();
+    if shape.elements().saturating_mul(size_of::<i64>()) > max_bytes {
+        return Err(OpError::unsupported(format!(
+            "the constants of the model grow too large: {op} gives {shape}"
+        )));
+    }
     let mut out = Some(Vec::new());
     plan.for_each(&mut |i, j| {
         let value = f(x[i], y[j]);

@@ -306,8 +306,9 @@ impl<'a> Reader<'a> {
             Builder { graph: &mut self.graph, origin, name, budget: &mut self.budget };
         if let [Some(a), Some(b)] = operands.as_slice()
             && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
-            && let Some(folded) = ints::binary(operator, &x, &y)?
+            && let Some(folded) = ints::binary(operator, &x, &y, *builder.budget)?
         {
+            *builder.budget -= folded.ty().bytes();
             return Ok(vec![builder.constant(folded)]);
         }
         let mut context = Context {
