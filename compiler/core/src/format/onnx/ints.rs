@@ -2,8 +2,9 @@
 //! element, with broadcasting. Values computed at run time never come here.
 
 use crate::kernels::elementwise::Broadcast;
-use crate::op::OpError;
-use crate::tensor::{DType, Tensor, TensorData};
+use crate::kernels::reduce::Reduction;
+use crate::op::{OpError, ReduceAttributes};
+use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 /// Elements as int64; `None` for floats.
 fn wide(t: &Tensor) -> Option<Vec<i64>> {
@@ -69,6 +70,66 @@ pub fn binary(
         .and_then(|data| Tensor::new(shape, data))
         .map(Some)
         .ok_or_else(|| OpError::invalid(format!("{op} of constants overflows or divides by zero")))
+}
+
+/// The result of a unary operator on a constant integer or truth value, if it is one of those here.
+///
+/// # Errors
+/// Overflow.
+pub fn unary(op: &str, x: &Tensor) -> Result<Option<Tensor>, OpError> {
+    let f: fn(i64) -> Option<i64> = match op {
+        "Abs" => i64::checked_abs,
+        "Ceil" | "Floor" | "Round" => Some,
+        "Neg" => i64::checked_neg,
+        "Not" => |x| Some(i64::from(x == 0)),
+        "Sign" => |x| Some(x.signum()),
+        _other => return Ok(None),
+    };
+    let Some(values) = wide(x) else { return Ok(None) };
+    values
+        .into_iter()
+        .map(f)
+        .collect::<Option<Vec<_>>>()
+        .and_then(|v| narrow(v, x.data.dtype()))
+        .and_then(|data| Tensor::new(x.shape.clone(), data))
+        .map(Some)
+        .ok_or_else(|| OpError::invalid(format!("{op} of a constant overflows")))
+}
+
+/// Constant integers reduced by the binary operator `op`; `None` for floats and unknown names.
+///
+/// # Errors
+/// Overflow, axes that do not exist, nothing to reduce.
+pub fn reduce(op: &str, x: &Tensor, a: &ReduceAttributes) -> Result<Option<Tensor>, OpError> {
+    let (Some(values), Some(f)) = (wide(x), function(op)) else { return Ok(None) };
+    let misfit = || OpError::invalid(format!("{} cannot be reduced along {:?}", x.shape, a.axes));
+    if values.is_empty() {
+        return Err(misfit());
+    }
+    let plan = Reduction::new(&x.shape, &a.axes).ok_or_else(misfit)?;
+    let mut out: Vec<Option<i64>> = vec![None; values.len() / plan.count.max(1)];
+    let mut overflows = false;
+    plan.for_each(&mut |from, to| {
+        let next = match out[to] {
+            None => Some(values[from]),
+            Some(sum) => f(sum, values[from]),
+        };
+        overflows |= next.is_none();
+        out[to] = next;
+    });
+    let mut dims = Vec::new();
+    for (d, &extent) in x.shape.0.iter().enumerate() {
+        match (a.axes.contains(&d), a.keep_dims) {
+            (false, _) => dims.push(extent),
+            (true, true) => dims.push(1),
+            (true, false) => {}
+        }
+    }
+    let all = out.into_iter().collect::<Option<Vec<_>>>().filter(|_| !overflows);
+    all.and_then(|v| narrow(v, x.data.dtype()))
+        .and_then(|data| Tensor::new(Shape(dims), data))
+        .map(Some)
+        .ok_or_else(|| OpError::invalid("the reduction of constants overflows"))
 }
 
 type Function = fn(i64, i64) -> Option<i64>;

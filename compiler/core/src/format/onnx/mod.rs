@@ -7,7 +7,10 @@ mod attribute;
 mod build;
 mod ints;
 mod ops;
+mod order;
 mod read;
 mod tensor;
+#[cfg(test)]
+mod testing;
 
 pub use read::{is_onnx, read};

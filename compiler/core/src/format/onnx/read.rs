@@ -4,7 +4,7 @@
 use super::attribute::Attributes;
 use super::build::Builder;
 use super::ops::{Context, find};
-use super::{ints, tensor};
+use super::{ints, order, tensor};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
@@ -105,8 +105,8 @@ impl<'a> Reader<'a> {
         self.take_problems()?;
         self.read_inputs();
         self.take_problems()?;
-        for (index, node) in self.proto.node.iter().enumerate() {
-            self.read_node(index, node);
+        for index in order::sorted(&self.proto.node) {
+            self.read_node(index, &self.proto.node[index]);
         }
         self.take_problems()?;
         self.read_outputs();
@@ -304,6 +304,12 @@ impl<'a> Reader<'a> {
         let name = node.output.first().cloned().unwrap_or_default();
         let mut builder =
             Builder { graph: &mut self.graph, origin, name, budget: &mut self.budget };
+        if let [Some(a)] = operands.as_slice()
+            && let Some(x) = builder.data(*a)
+            && let Some(folded) = ints::unary(operator, &x)?
+        {
+            return Ok(vec![builder.constant(folded)]);
+        }
         if let [Some(a), Some(b)] = operands.as_slice()
             && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
             && let Some(folded) = ints::binary(operator, &x, &y, *builder.budget)?

@@ -24,7 +24,17 @@ pub struct Spatial {
     pub padding: Padding,
 }
 
-fn pair(values: &[i64], rank: usize, least: i64, name: &str) -> Result<(usize, usize), OpError> {
+/// Height and width of a list attribute over `rank` spatial dimensions, none below `least`; one
+/// dimension counts as columns.
+///
+/// # Errors
+/// Another number of values, or one that is too small.
+pub fn pair(
+    values: &[i64],
+    rank: usize,
+    least: i64,
+    name: &str,
+) -> Result<(usize, usize), OpError> {
     let wrong = || OpError::invalid(format!("attribute \"{name}\" = {values:?} is not possible"));
     if values.len() != rank || values.iter().any(|&v| v < least) {
         return Err(wrong());

@@ -1,11 +1,11 @@
 //! Elementwise operators of one and two operands, and Cast.
 
 use super::Context;
-use crate::format::onnx::tensor;
+use crate::format::onnx::{ints, tensor};
 use crate::graph::ValueId;
 use crate::numeric::Activation;
 use crate::op::{
-    Abs, Add, Cast, Div, Elu, Exp, Floor, LeakyRelu, Log, Logistic, Maximum, Minimum, Mul, Neg, Op,
+    Abs, Add, Cast, Div, Exp, Floor, LeakyRelu, Log, Logistic, Maximum, Minimum, Mul, Neg, Op,
     OpError, Relu, Sqrt, Sub, Tanh,
 };
 
@@ -46,19 +46,56 @@ plain! {
     sub => binary(Sub { activation: Activation::None });
 }
 
-/// x for x >= 0, else alpha * (e^x - 1); only alpha 1.
-pub fn elu(c: &mut Context<'_, '_>) -> Read {
-    let alpha = c.attributes.float("alpha", 1.0)?;
-    if alpha != 1.0 {
-        return Err(OpError::unsupported(format!("alpha {alpha} is not supported, only 1")));
-    }
-    unary(c, Elu)
-}
-
 /// x for x >= 0, else alpha * x.
 pub fn leaky_relu(c: &mut Context<'_, '_>) -> Read {
     let alpha = c.attributes.float("alpha", 0.01)?;
     unary(c, LeakyRelu { alpha })
+}
+
+/// Any number of operands, joined pair by pair.
+fn variadic(c: &mut Context<'_, '_>, name: &str, op: impl Into<Op>) -> Read {
+    let op = op.into();
+    let mut joined = c.operand(0)?;
+    for i in 1..c.operands.len() {
+        let next = c.operand(i)?;
+        joined = match (c.build.data(joined), c.build.data(next)) {
+            (Some(a), Some(b)) => match ints::binary(name, &a, &b)? {
+                Some(folded) => c.build.constant(folded),
+                None => c.build.add(op.clone(), &[joined, next])?,
+            },
+            _computed => c.build.add(op.clone(), &[joined, next])?,
+        };
+    }
+    Ok(vec![joined])
+}
+
+/// Largest operand.
+pub fn max(c: &mut Context<'_, '_>) -> Read {
+    variadic(c, "Max", Maximum)
+}
+
+/// Smallest operand.
+pub fn min(c: &mut Context<'_, '_>) -> Read {
+    variadic(c, "Min", Minimum)
+}
+
+/// Sum of the operands.
+pub fn sum(c: &mut Context<'_, '_>) -> Read {
+    variadic(c, "Add", Add { activation: Activation::None })
+}
+
+/// Mean of the operands.
+pub fn mean(c: &mut Context<'_, '_>) -> Read {
+    let total = variadic(c, "Add", Add { activation: Activation::None })?;
+    let factor = 1.0 / c.operands.len() as f32;
+    total.into_iter().map(|t| c.build.scaled(t, factor)).collect()
+}
+
+/// Operators on integers and truth values that only constants have: those were folded before.
+pub fn constants_only(_: &mut Context<'_, '_>) -> Read {
+    Err(OpError::unsupported(
+        "of values computed at run time it is not supported, only of constants",
+    ))
 }
 
 /// Conversion to the type of attribute `to`.

@@ -1,12 +1,18 @@
 //! Operator readers: attributes and operands of an ONNX node -> graph operators. One small function
 //! per ONNX operator and change of its definition, listed in [`READERS`].
 
+mod activation;
+mod arithmetic;
 mod conv;
+mod conv_transpose;
 mod elementwise;
+mod fill;
+mod moments;
 mod movement;
 mod norm;
 mod pool;
 mod reduce;
+mod resize;
 mod shape;
 
 use super::attribute::Attributes;
@@ -42,48 +48,102 @@ type Entry = (&'static str, &'static [(i64, ReadFn)]);
 pub const READERS: &[Entry] = &[
     ("Abs", &[(1, elementwise::abs)]),
     ("Add", &[(7, elementwise::add)]),
+    ("And", &[(7, elementwise::constants_only)]),
+    ("ArgMax", &[(1, reduce::arg_max)]),
+    ("ArgMin", &[(1, reduce::arg_min)]),
     ("AveragePool", &[(1, pool::average_pool)]),
     ("BatchNormalization", &[(7, norm::batch_normalization)]),
     ("Cast", &[(6, elementwise::cast)]),
+    ("Ceil", &[(6, activation::ceil)]),
+    ("Celu", &[(12, activation::celu)]),
     ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
     ("Concat", &[(4, movement::concat)]),
     ("Constant", &[(1, shape::constant)]),
+    ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
     ("Conv", &[(1, conv::conv)]),
+    ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
+    ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::identity)]),
-    ("Elu", &[(6, elementwise::elu)]),
+    ("Elu", &[(6, activation::elu)]),
+    ("Equal", &[(7, elementwise::constants_only)]),
     ("Exp", &[(6, elementwise::exp)]),
+    ("Expand", &[(8, fill::expand)]),
     ("Flatten", &[(1, movement::flatten)]),
     ("Floor", &[(6, elementwise::floor)]),
     ("Gather", &[(1, movement::gather)]),
+    ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
+    ("Greater", &[(7, elementwise::constants_only)]),
+    ("GreaterOrEqual", &[(12, elementwise::constants_only)]),
+    ("GroupNormalization", &[(21, moments::group)]),
+    ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
+    ("HardSwish", &[(14, activation::hard_swish)]),
     ("Identity", &[(1, shape::identity)]),
+    ("InstanceNormalization", &[(6, moments::instance)]),
+    ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
+    ("Less", &[(7, elementwise::constants_only)]),
+    ("LessOrEqual", &[(12, elementwise::constants_only)]),
     ("Log", &[(6, elementwise::log)]),
+    ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
     ("MatMul", &[(1, conv::matmul)]),
+    ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
+    ("Mean", &[(6, elementwise::mean)]),
+    ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
+    ("Min", &[(6, elementwise::min)]),
+    ("Mish", &[(18, activation::mish)]),
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("Not", &[(1, elementwise::constants_only)]),
+    ("Or", &[(7, elementwise::constants_only)]),
+    ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
+    ("Pow", &[(7, activation::pow)]),
+    ("RMSNormalization", &[(23, moments::rms)]),
+    ("Range", &[(11, fill::range)]),
+    ("Reciprocal", &[(6, activation::reciprocal)]),
+    ("ReduceL1", &[(1, reduce::l1)]),
+    ("ReduceL2", &[(1, reduce::l2)]),
+    ("ReduceLogSum", &[(1, reduce::log_sum)]),
+    ("ReduceLogSumExp", &[(1, reduce::log_sum_exp)]),
     ("ReduceMax", &[(1, reduce::max)]),
     ("ReduceMean", &[(1, reduce::mean)]),
     ("ReduceMin", &[(1, reduce::min)]),
+    ("ReduceProd", &[(1, reduce::product)]),
     ("ReduceSum", &[(1, reduce::sum)]),
+    ("ReduceSumSquare", &[(1, reduce::sum_square)]),
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
+    ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Sigmoid", &[(6, elementwise::sigmoid)]),
+    ("Size", &[(1, fill::size)]),
     ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
     ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    ("Softplus", &[(1, activation::softplus)]),
+    ("Softsign", &[(1, activation::softsign)]),
+    ("SpaceToDepth", &[(1, fill::space_to_depth)]),
     ("Split", &[(2, movement::split_2), (13, movement::split_13)]),
     ("Sqrt", &[(6, elementwise::sqrt)]),
     ("Squeeze", &[(1, movement::squeeze)]),
     ("Sub", &[(7, elementwise::sub)]),
+    ("Sum", &[(6, elementwise::sum)]),
+    ("Swish", &[(24, activation::swish)]),
     ("Tanh", &[(6, elementwise::tanh)]),
+    ("Tile", &[(6, fill::tile)]),
     ("Transpose", &[(1, movement::transpose)]),
+    ("Trilu", &[(14, fill::trilu)]),
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
+    ("Upsample", &[(7, resize::upsample)]),
+    ("Where", &[(9, fill::choose_constant)]),
+    ("Xor", &[(7, elementwise::constants_only)]),
+    ("com.microsoft::Gelu", &[(1, activation::gelu)]),
+    ("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
 ];
 
 /// The reader of an operator in an opset.

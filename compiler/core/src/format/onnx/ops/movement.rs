@@ -240,28 +240,67 @@ pub fn pad_11(c: &mut Context<'_, '_>) -> Read {
     pad(c, &pads, value, axes)
 }
 
+/// Longest table of positions.
+const MAX_TABLE: i64 = 1 << 18;
+
+/// Elements added to (or, negative, cut from) one axis.
+#[derive(Clone, Copy)]
+struct Ends {
+    axis: usize,
+    before: i64,
+    after: i64,
+}
+
 fn pad(c: &mut Context<'_, '_>, pads: &[i64], value: f32, axes: Option<Vec<i64>>) -> Read {
-    let mode = c.attributes.text("mode")?.unwrap_or("constant");
-    if mode != "constant" {
-        return Err(OpError::unsupported(format!("mode \"{mode}\" is not supported")));
-    }
-    let x = c.operand(0)?;
+    let mut x = c.operand(0)?;
     let rank = c.build.shape(x).len();
     let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
-    let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
     if pads.len() != 2 * axes.len() {
         return Err(OpError::invalid(format!("{} pads for {} axes", pads.len(), axes.len())));
     }
+    let mut ends = Vec::new();
     for (i, &a) in axes.iter().enumerate() {
-        let axis = c.axis(a, rank)?;
-        let amount = |n: i64| {
-            usize::try_from(n).map_err(|_| OpError::unsupported("negative pads are not supported"))
-        };
-        before[axis] = amount(pads[i])?;
-        after[axis] = amount(pads[axes.len() + i])?;
+        ends.push(Ends { axis: c.axis(a, rank)?, before: pads[i], after: pads[axes.len() + i] });
     }
-    if before.iter().chain(&after).all(|&n| n == 0) {
-        return Ok(vec![x]);
+    for e in &ends {
+        x = crop(c, x, *e)?;
+    }
+    ends.retain(|e| e.before > 0 || e.after > 0);
+    let mode = c.attributes.text("mode")?.unwrap_or("constant");
+    if mode == "constant" && !ends.is_empty() {
+        return constant_pad(c, x, &ends, value);
+    }
+    for e in &ends {
+        x = repeat_pad(c, x, *e, mode)?;
+    }
+    Ok(vec![x])
+}
+
+/// What negative pads cut off.
+fn crop(c: &mut Context<'_, '_>, x: ValueId, e: Ends) -> Result<ValueId, OpError> {
+    let cut = |n: i64| usize::try_from(n.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+    let (first, last) = (cut(e.before), cut(e.after));
+    if first == 0 && last == 0 {
+        return Ok(x);
+    }
+    let mut dims = c.build.shape(x);
+    let mut ranges: Vec<Range> =
+        dims.iter().map(|&size| Range { begin: 0, step: 1, size }).collect();
+    let size = dims[e.axis].checked_sub(first).and_then(|n| n.checked_sub(last));
+    let size = size.filter(|&n| n > 0).ok_or_else(|| {
+        OpError::unsupported(format!("negative pads leave nothing of axis {}", e.axis))
+    })?;
+    ranges[e.axis] = Range { begin: first, step: 1, size };
+    dims[e.axis] = size;
+    c.build.add(Slice { ranges, shape: Shape(dims) }, &[x])
+}
+
+fn constant_pad(c: &mut Context<'_, '_>, x: ValueId, ends: &[Ends], value: f32) -> Read {
+    let rank = c.build.shape(x).len();
+    let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
+    for e in ends {
+        before[e.axis] = usize::try_from(e.before).unwrap_or(0);
+        after[e.axis] = usize::try_from(e.after).unwrap_or(0);
     }
     let op = Pad { before, after };
     if value == 0.0 {
@@ -269,4 +308,63 @@ fn pad(c: &mut Context<'_, '_>, pads: &[i64], value: f32, axes: Option<Vec<i64>>
     }
     let value = c.scalar(value)?;
     Ok(vec![c.build.add(op, &[x, value])?])
+}
+
+/// Pads one axis by picking elements of it again, as the mode says.
+fn repeat_pad(
+    c: &mut Context<'_, '_>,
+    x: ValueId,
+    e: Ends,
+    mode: &str,
+) -> Result<ValueId, OpError> {
+    let mut dims = c.build.shape(x);
+    let extent = dims[e.axis] as i64;
+    let (before, after) = (e.before.max(0), e.after.max(0));
+    let size = extent.saturating_add(before).saturating_add(after);
+    dims[e.axis] = usize::try_from(size).unwrap_or(usize::MAX);
+    // Before a table of that length is made.
+    if Shape::checked(dims).is_none() || extent == 0 || size > MAX_TABLE {
+        return Err(OpError::invalid(format!("pads {before} and {after} are not possible")));
+    }
+    let period = (2 * (extent - 1)).max(1);
+    let source: &dyn Fn(i64) -> i64 = match mode {
+        "edge" => &|i| i.clamp(0, extent - 1),
+        "reflect" => &|i| {
+            let i = i.rem_euclid(period);
+            if i < extent { i } else { period - i }
+        },
+        "wrap" => &|i| i.rem_euclid(extent),
+        other => return Err(OpError::invalid(format!("mode \"{other}\" does not exist"))),
+    };
+    let indices: Vec<i32> = (0..size).map(|i| source(i - before) as i32).collect();
+    let indices = c.build.tensor(vec![indices.len()], crate::TensorData::I32(indices))?;
+    c.build.add(Gather { axis: e.axis, batch_dims: 0 }, &[x, indices])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::{Case, case};
+
+    fn padded(mode: &str, pads: [i64; 2]) -> Case {
+        case("Pad").input(&[3], &[1.0, 2.0, 3.0]).ints(&[2], &pads).text("mode", mode)
+    }
+
+    #[test]
+    fn pads_of_every_mode_and_sign() {
+        padded("constant", [1, 2]).gives(13, &[6], &[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]);
+        padded("edge", [2, 1]).gives(13, &[6], &[1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+        padded("reflect", [2, 1]).gives(13, &[6], &[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
+        padded("wrap", [1, 2]).gives(19, &[6], &[3.0, 1.0, 2.0, 3.0, 1.0, 2.0]);
+        padded("constant", [-1, 1]).gives(13, &[3], &[2.0, 3.0, 0.0]);
+        padded("constant", [0, 0]).floats(&[], &[7.0]).gives(13, &[3], &[1.0, 2.0, 3.0]);
+        padded("constant", [0, 1]).floats(&[], &[7.0]).gives(13, &[4], &[1.0, 2.0, 3.0, 7.0]);
+    }
+
+    #[test]
+    fn hostile_pads_are_refused() {
+        padded("edge", [i64::MAX, i64::MAX]).refused(13, "not possible");
+        padded("edge", [i64::MIN, 0]).refused(13, "leave nothing");
+        padded("constant", [i64::MAX, 1]).refused(13, "too large");
+        padded("folded", [1, 1]).refused(13, "does not exist");
+    }
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
-use crate::op::{Add, Mul, OpError, Softmax};
+use crate::op::{Add, LogSoftmax, Mul, Op, OpError, Softmax};
 use crate::tensor::{Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -46,24 +46,44 @@ pub fn batch_normalization(c: &mut Context<'_, '_>) -> Read {
 }
 
 /// Before opset 13: over all dimensions from `axis` on, taken as one.
-pub fn softmax_1(c: &mut Context<'_, '_>) -> Read {
+fn flattened(c: &mut Context<'_, '_>, op: impl Into<Op>) -> Read {
     let x = c.operand(0)?;
     let dims = c.build.shape(x);
     let axis = c.axis(c.attributes.int("axis")?.unwrap_or(1), dims.len())?;
     let (a, b) = dims.split_at(axis);
     let flat = c.build.reshape(x, vec![a.iter().product(), b.iter().product()])?;
-    let y = c.build.add(Softmax { beta: 1.0 }, &[flat])?;
+    let y = c.build.apply(op, flat)?;
     Ok(vec![c.build.reshape(y, dims)?])
 }
 
 /// Along `axis`, brought to the last place.
-pub fn softmax_13(c: &mut Context<'_, '_>) -> Read {
+fn along(c: &mut Context<'_, '_>, op: impl Into<Op>) -> Read {
     let x = c.operand(0)?;
     let rank = c.build.shape(x).len();
     let axis = c.axis(c.attributes.int("axis")?.unwrap_or(-1), rank)?;
     let mut order: Vec<usize> = (0..rank).collect();
     order.swap(axis, rank - 1);
     let x = c.build.transpose(x, &order)?;
-    let y = c.build.add(Softmax { beta: 1.0 }, &[x])?;
+    let y = c.build.apply(op, x)?;
     Ok(vec![c.build.transpose(y, &order)?])
+}
+
+/// Softmax before opset 13.
+pub fn softmax_1(c: &mut Context<'_, '_>) -> Read {
+    flattened(c, Softmax { beta: 1.0 })
+}
+
+/// Softmax along one axis.
+pub fn softmax_13(c: &mut Context<'_, '_>) -> Read {
+    along(c, Softmax { beta: 1.0 })
+}
+
+/// Logarithm of softmax before opset 13.
+pub fn log_softmax_1(c: &mut Context<'_, '_>) -> Read {
+    flattened(c, LogSoftmax)
+}
+
+/// Logarithm of softmax along one axis.
+pub fn log_softmax_13(c: &mut Context<'_, '_>) -> Read {
+    along(c, LogSoftmax)
 }

@@ -1,0 +1,91 @@
+//! Short names for the arithmetic that decompositions are made of. No ONNX operator lives here.
+
+use crate::format::onnx::build::Builder;
+use crate::graph::ValueId;
+use crate::numeric::Activation;
+use crate::op::{Add, Div, Mul, Op, OpError, Sub};
+use crate::tensor::{Shape, Tensor, TensorData};
+
+type Made = Result<ValueId, OpError>;
+
+impl Builder<'_> {
+    /// a + b, with broadcasting.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn plus(&mut self, a: ValueId, b: ValueId) -> Made {
+        self.add(Add { activation: Activation::None }, &[a, b])
+    }
+
+    /// a - b, with broadcasting.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn minus(&mut self, a: ValueId, b: ValueId) -> Made {
+        self.add(Sub { activation: Activation::None }, &[a, b])
+    }
+
+    /// a * b, with broadcasting.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn times(&mut self, a: ValueId, b: ValueId) -> Made {
+        self.add(Mul { activation: Activation::None }, &[a, b])
+    }
+
+    /// a / b, with broadcasting.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn over(&mut self, a: ValueId, b: ValueId) -> Made {
+        self.add(Div { activation: Activation::None }, &[a, b])
+    }
+
+    /// x * factor; nothing for 1.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn scaled(&mut self, x: ValueId, factor: f32) -> Made {
+        if factor == 1.0 {
+            return Ok(x);
+        }
+        let factor = self.number(factor)?;
+        self.times(x, factor)
+    }
+
+    /// x + offset.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn offset(&mut self, x: ValueId, offset: f32) -> Made {
+        let offset = self.number(offset)?;
+        self.plus(x, offset)
+    }
+
+    /// An operator of one operand.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn apply(&mut self, op: impl Into<Op>, x: ValueId) -> Made {
+        self.add(op, &[x])
+    }
+
+    /// One float32 without dimensions.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn number(&mut self, value: f32) -> Made {
+        self.tensor(Vec::new(), TensorData::F32(vec![value]))
+    }
+
+    /// A constant of these extents.
+    ///
+    /// # Errors
+    /// Another number of elements.
+    pub fn tensor(&mut self, dims: Vec<usize>, data: TensorData) -> Made {
+        let (count, shape) = (data.len(), Shape(dims));
+        let message = format!("{count} elements do not make the shape {shape}");
+        let tensor = Tensor::new(shape, data).ok_or_else(|| OpError::invalid(message))?;
+        Ok(self.constant(tensor))
+    }
+}

@@ -1,0 +1,148 @@
+//! Test help: a model of one node, built in code, read and evaluated.
+
+use crate::format::ReadOptions;
+use crate::tensor::{Tensor, TensorData};
+use onnx_protobuf::attribute_proto::AttributeType;
+use onnx_protobuf::tensor_shape_proto::{Dimension, dimension};
+use onnx_protobuf::{
+    AttributeProto, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+};
+
+/// A node and what it reads.
+#[derive(Default)]
+pub struct Case {
+    node: NodeProto,
+    graph: GraphProto,
+    inputs: Vec<Tensor>,
+}
+
+/// An empty model of this operator (`domain::Name` outside of the default domain).
+pub fn case(operator: &str) -> Case {
+    let (domain, name) = operator.rsplit_once("::").unwrap_or(("", operator));
+    let node = NodeProto { op_type: name.into(), domain: domain.into(), ..NodeProto::default() };
+    Case { node, ..Case::default() }
+}
+
+fn dims(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|&d| d as i64).collect()
+}
+
+impl Case {
+    fn operand(&mut self) -> String {
+        let name = format!("x{}", self.node.input.len());
+        self.node.input.push(name.clone());
+        name
+    }
+
+    /// An operand that arrives at run time.
+    pub fn input(mut self, shape: &[usize], data: &[f32]) -> Self {
+        let name = self.operand();
+        let extent =
+            |d| Dimension { value: Some(dimension::Value::DimValue(d)), ..Dimension::default() };
+        let shape_proto = TensorShapeProto {
+            dim: dims(shape).into_iter().map(extent).collect(),
+            ..TensorShapeProto::default()
+        };
+        let tensor = type_proto::Tensor {
+            elem_type: 1,
+            shape: Some(shape_proto).into(),
+            ..type_proto::Tensor::default()
+        };
+        let ty = TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
+        };
+        let info = ValueInfoProto { name, type_: Some(ty).into(), ..ValueInfoProto::default() };
+        self.graph.input.push(info);
+        let data = TensorData::F32(data.to_vec());
+        self.inputs.push(Tensor::new(shape.into(), data).expect("fits"));
+        self
+    }
+
+    /// A constant operand of floats.
+    pub fn floats(mut self, shape: &[usize], data: &[f32]) -> Self {
+        let name = self.operand();
+        let (dims, float_data) = (dims(shape), data.to_vec());
+        let t = TensorProto { name, dims, float_data, data_type: 1, ..TensorProto::default() };
+        self.graph.initializer.push(t);
+        self
+    }
+
+    /// A constant operand of int64.
+    pub fn ints(mut self, shape: &[usize], data: &[i64]) -> Self {
+        let name = self.operand();
+        let (dims, int64_data) = (dims(shape), data.to_vec());
+        let t = TensorProto { name, dims, int64_data, data_type: 7, ..TensorProto::default() };
+        self.graph.initializer.push(t);
+        self
+    }
+
+    /// An operand that is left out.
+    pub fn none(mut self) -> Self {
+        self.node.input.push(String::new());
+        self
+    }
+
+    fn attribute(mut self, name: &str, a: AttributeProto) -> Self {
+        self.node.attribute.push(AttributeProto { name: name.into(), ..a });
+        self
+    }
+
+    /// An integer attribute.
+    pub fn int(self, name: &str, i: i64) -> Self {
+        let type_ = AttributeType::INT.into();
+        self.attribute(name, AttributeProto { i, type_, ..AttributeProto::default() })
+    }
+
+    /// A float attribute.
+    pub fn float(self, name: &str, f: f32) -> Self {
+        let type_ = AttributeType::FLOAT.into();
+        self.attribute(name, AttributeProto { f, type_, ..AttributeProto::default() })
+    }
+
+    /// A list attribute.
+    pub fn list(self, name: &str, ints: &[i64]) -> Self {
+        let (ints, type_) = (ints.to_vec(), AttributeType::INTS.into());
+        self.attribute(name, AttributeProto { ints, type_, ..AttributeProto::default() })
+    }
+
+    /// A text attribute.
+    pub fn text(self, name: &str, text: &str) -> Self {
+        let (s, type_) = (text.as_bytes().to_vec(), AttributeType::STRING.into());
+        self.attribute(name, AttributeProto { s, type_, ..AttributeProto::default() })
+    }
+
+    /// Result 0, or the messages.
+    pub fn run(mut self, opset: i64) -> Result<Tensor, String> {
+        self.node.output.push("y".into());
+        self.graph.output.push(ValueInfoProto { name: "y".into(), ..ValueInfoProto::default() });
+        self.graph.node.push(self.node);
+        let import = OperatorSetIdProto { version: opset, ..OperatorSetIdProto::default() };
+        let model = ModelProto {
+            ir_version: 8,
+            opset_import: vec![import],
+            graph: Some(self.graph).into(),
+            ..ModelProto::default()
+        };
+        let bytes = model.write_to_bytes().expect("serialises");
+        let graph = super::read(&bytes, &ReadOptions::default()).map_err(|e| e.to_string())?;
+        let mut outputs = crate::evaluate::run(&graph, &self.inputs).map_err(|e| e.to_string())?;
+        Ok(outputs.remove(0))
+    }
+
+    /// Reads, evaluates and compares.
+    pub fn gives(self, opset: i64, shape: &[usize], want: &[f32]) {
+        let y = self.run(opset).expect("reads");
+        assert_eq!(y.shape.0, shape);
+        let near = |a: f32, b: f32| a == b || (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+        let have = y.as_f32().expect("floats");
+        assert!(have.iter().zip(want).all(|(a, b)| near(*a, *b)), "{have:?}, not {want:?}");
+    }
+
+    /// Reading fails with a sentence that contains `part`.
+    pub fn refused(self, opset: i64, part: &str) {
+        let message = self.run(opset).expect_err("is refused");
+        assert!(message.contains(part), "{message}");
+    }
+}
