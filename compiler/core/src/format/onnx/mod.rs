@@ -6,8 +6,10 @@
 mod attribute;
 mod build;
 mod ints;
-mod ops;
+pub mod ops;
 mod read;
+mod summary;
 mod tensor;
 
-pub use read::{is_onnx, read};
+pub use read::{OPSETS, read, recognise};
+pub use summary::summary;

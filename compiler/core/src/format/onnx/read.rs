@@ -17,15 +17,63 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 /// Nodes in a file; far more than a network has.
-const MAX_NODES: usize = 100_000;
+pub(super) const MAX_NODES: usize = 100_000;
 
-/// Whether the bytes look like an ONNX file rather than a TFLite one: ONNX has no magic number, but
-/// begins with the field `ir_version`, a small number.
+/// Whether the bytes look like an ONNX file. ONNX has no magic number: a file begins with the field
+/// `ir_version`, or, where an old exporter leaves that out, is a sequence of fields with a graph.
 #[must_use]
-pub fn is_onnx(bytes: &[u8]) -> bool {
-    bytes.get(4..8) != Some(b"TFL3") && bytes.first() == Some(&0x08) && bytes.len() > 8
+pub fn recognise(bytes: &[u8]) -> bool {
+    const GRAPH: u64 = 7 << 3 | 2;
+    if bytes.len() < 2 {
+        return false;
+    }
+    if bytes.first() == Some(&0x08) {
+        return true;
+    }
+    let (mut rest, mut has_graph) = (bytes, false);
+    while !rest.is_empty() {
+        let Some(tag) = varint(&mut rest) else { return false };
+        let Some(value) = varint(&mut rest) else { return false };
+        match tag & 7 {
+            0 => {}
+            2 => match usize::try_from(value).ok().and_then(|n| rest.get(n..)) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+            _never => return false,
+        }
+        has_graph |= tag == GRAPH;
+    }
+    has_graph
+}
+
+/// A protobuf number of at most ten bytes.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for place in 0..10 {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << (7 * place);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// The message, not looked into.
+///
+/// # Errors
+/// No ONNX file, or not all of one.
+pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostics> {
+    ModelProto::parse_from_bytes(bytes).map_err(|e| {
+        let message = format!("not a complete ONNX model: {e}");
+        Diagnostic::new(Code::NotAModel, file.clone(), message)
+            .help("the file may be truncated; export or download it again")
+            .into()
+    })
 }
 
 /// Reads a model.
@@ -35,11 +83,7 @@ pub fn is_onnx(bytes: &[u8]) -> bool {
 /// All problems of one phase are reported together.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
-    let model = ModelProto::parse_from_bytes(bytes).map_err(|e| {
-        let message = format!("the file is not a complete ONNX model: {e}");
-        Diagnostic::new(Code::NotAModel, file.clone(), message)
-            .help("check that it was downloaded or exported completely")
-    })?;
+    let model = open(bytes, &file)?;
     let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
     let graph = model.graph.as_ref().ok_or_else(|| malformed("the model has no graph"))?;
     if graph.node.len() > MAX_NODES {
@@ -348,7 +392,7 @@ impl<'a> Reader<'a> {
 }
 
 /// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
-fn operator_name(node: &NodeProto) -> String {
+pub(super) fn operator_name(node: &NodeProto) -> String {
     match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
         domain => format!("{domain}::{}", node.op_type),
