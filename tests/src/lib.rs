@@ -14,6 +14,8 @@ pub mod compare;
 pub mod cross;
 pub mod headline;
 pub mod mutate;
+pub mod onnx_make;
+pub mod onnx_mutate;
 pub mod packages;
 pub mod rust_batch;
 pub mod spots;

@@ -38,21 +38,13 @@ fn emit(zoo: &Path, r: &Record, target: &str, core: Core) -> Result<Built, Diagn
 /// Ports whose golden file holds another type than the compiled model's, for example float16.
 fn other_types(r: &Record, built: &Built) -> Option<String> {
     let module = &built.emitted.module;
-    let name = |ty: DType| match ty {
-        DType::I8 => "int8",
-        DType::I16 => "int16",
-        DType::I32 => "int32",
-        DType::I64 => "int64",
-        DType::F32 => "float32",
-        DType::Bool => "bool",
-    };
     let pairs = |ports: &[Port], types: Vec<DType>| -> Option<String> {
         if ports.len() != types.len() {
             return Some(format!("{} ports instead of {}", types.len(), ports.len()));
         }
         let mut pairs = ports.iter().zip(types);
-        pairs.find(|(p, t)| p.dtype != name(*t)).map(|(p, t)| {
-            format!("the golden of \"{}\" is {}, compiled {}", p.name, p.dtype, name(t))
+        pairs.find(|(p, t)| p.dtype != t.name()).map(|(p, t)| {
+            format!("the golden of \"{}\" is {}, compiled {}", p.name, p.dtype, t.name())
         })
     };
     pairs(&r.inputs, module.inputs.iter().map(|p| p.ty.dtype).collect())

@@ -113,8 +113,8 @@ fn declared(info: &ValueInfoProto) -> (String, Vec<i64>) {
         "double" => "float64".to_string(),
         name => name.to_string(),
     };
-    let extent = |d: &onnx_protobuf::tensor_shape_proto::Dimension| match d.value {
-        Some(Extent::DimValue(n)) => n.max(-1),
+    let extent = |d: &onnx_protobuf::tensor_shape_proto::Dimension| match &d.value {
+        Some(Extent::DimValue(n)) => (*n).max(-1),
         _symbol => -1,
     };
     (dtype, ty.shape.iter().flat_map(|s| &s.dim).map(extent).collect())
