@@ -12,6 +12,7 @@ pub mod build;
 pub mod cases;
 pub mod compare;
 pub mod cross;
+pub mod fuzz;
 pub mod headline;
 pub mod mutate;
 pub mod onnx_make;

@@ -42,9 +42,11 @@ pub fn recognise(bytes: &[u8], file: &str) -> Result<Format, Diagnostics> {
     let message = match bytes.len() {
         0 => "the file is empty".to_string(),
         n @ 1..8 => format!("not a TensorFlow Lite or ONNX model: it has only {n} bytes"),
-        _enough => "neither a TensorFlow Lite model (the identifier \"TFL3\" is missing at byte 4) \
+        _enough => {
+            "neither a TensorFlow Lite model (the identifier \"TFL3\" is missing at byte 4) \
                     nor an ONNX model"
-            .into(),
+                .into()
+        }
     };
     let origin = Origin { file: file.to_string(), ..Origin::default() };
     Err(Diagnostic::new(Code::NotAModel, origin, message)

@@ -29,8 +29,7 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
         .into_iter()
         .flatten()
         .map(|op| {
-            let name =
-                operator_name(&model, &op).unwrap_or_else(|message| format!("<{message}>"));
+            let name = operator_name(&model, &op).unwrap_or_else(|message| format!("<{message}>"));
             FileOperator {
                 is_known: READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_ok(),
                 name,
