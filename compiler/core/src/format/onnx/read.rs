@@ -89,7 +89,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     if graph.node.len() > MAX_NODES {
         return Err(malformed(&format!("more than {MAX_NODES} nodes")).into());
     }
-    let opset = opset(&model, &file)?;
+    let opset = opset(&model, graph, &file)?;
     let reader = Reader {
         proto: graph,
         options,
@@ -103,14 +103,18 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     reader.run()
 }
 
-/// Version of the default domain.
-fn opset(model: &ModelProto, file: &Origin) -> Result<i64, Diagnostics> {
+/// Version of the default domain. A model without nodes of that domain need not name it.
+fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Diagnostics> {
     let error = |code, message: String| Diagnostic::new(code, file.clone(), message);
     let found = model
         .opset_import
         .iter()
         .find(|o| o.domain.is_empty() || o.domain == "ai.onnx")
         .map(|o| o.version)
+        .or_else(|| {
+            let is_other = |n: &NodeProto| !matches!(n.domain.as_str(), "" | "ai.onnx");
+            (!graph.node.is_empty() && graph.node.iter().all(is_other)).then_some(*OPSETS.end())
+        })
         .ok_or_else(|| error(Code::MalformedModel, "the model names no opset".into()))?;
     if OPSETS.contains(&found) {
         return Ok(found);
@@ -141,8 +145,10 @@ impl<'a> Reader<'a> {
         self.take_problems()?;
         self.read_inputs();
         self.take_problems()?;
-        for (index, node) in self.proto.node.iter().enumerate() {
-            self.read_node(index, node);
+        for index in self.order() {
+            if let Some(node) = self.proto.node.get(index) {
+                self.read_node(index, node);
+            }
         }
         self.take_problems()?;
         self.read_outputs();
@@ -150,6 +156,40 @@ impl<'a> Reader<'a> {
         self.graph.remove_dead();
         crate::graph::verify::verify(&self.graph)?;
         Ok(self.graph)
+    }
+
+    /// Nodes in an order in which operands come before their users, as near as possible to that of the
+    /// file, which some exporters do not sort. What waits for itself comes last, and is refused there.
+    fn order(&self) -> Vec<usize> {
+        let nodes = &self.proto.node;
+        let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let made: BTreeSet<&str> =
+            nodes.iter().flat_map(|n| &n.output).map(String::as_str).collect();
+        let mut missing = vec![0usize; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            for name in node.input.iter().filter(|n| !n.is_empty()) {
+                if made.contains(name.as_str()) && !self.values.contains_key(name.as_str()) {
+                    users.entry(name).or_default().push(index);
+                    missing[index] += 1;
+                }
+            }
+        }
+        let mut ready: BTreeSet<usize> = (0..nodes.len()).filter(|&i| missing[i] == 0).collect();
+        let mut order = Vec::with_capacity(nodes.len());
+        while let Some(index) = ready.pop_first() {
+            order.push(index);
+            for name in &nodes[index].output {
+                for user in users.remove(name.as_str()).unwrap_or_default() {
+                    missing[user] -= 1;
+                    if missing[user] == 0 {
+                        ready.insert(user);
+                    }
+                }
+            }
+        }
+        let placed: BTreeSet<usize> = order.iter().copied().collect();
+        order.extend((0..nodes.len()).filter(|i| !placed.contains(i)));
+        order
     }
 
     fn take_problems(&mut self) -> Result<(), Diagnostics> {
@@ -171,7 +211,10 @@ impl<'a> Reader<'a> {
             if find(&name, self.opset).is_none() {
                 let origin =
                     Origin { index: Some(index), operator: name.clone(), ..self.file.clone() };
-                let message = format!("operator {name} of opset {} is not supported", self.opset);
+                let message = match name.contains("::") {
+                    true => format!("operator {name} is not supported"),
+                    false => format!("operator {name} of opset {} is not supported", self.opset),
+                };
                 let d = Diagnostic::new(Code::UnknownOperator, origin, message);
                 self.problems.push(d.help("`tinycc ops` lists the supported operators"));
             }
