@@ -26,11 +26,15 @@ pub(super) const MAX_NODES: usize = 100_000;
 #[must_use]
 pub fn recognise(bytes: &[u8]) -> bool {
     const GRAPH: u64 = 7 << 3 | 2;
+    // What follows the version: producer, its version, domain, model version, documentation, graph,
+    // opset imports, metadata.
+    const FIELDS: [u8; 8] = [0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72];
     if bytes.len() < 2 {
         return false;
     }
-    if bytes.first() == Some(&0x08) {
-        return true;
+    if let Some((0x08, mut rest)) = bytes.split_first().map(|(&first, rest)| (first, rest)) {
+        let is_version = varint(&mut rest).is_some_and(|v| (1..1000).contains(&v));
+        return is_version && rest.first().is_none_or(|tag| FIELDS.contains(tag));
     }
     let (mut rest, mut has_graph) = (bytes, false);
     while !rest.is_empty() {
@@ -119,7 +123,8 @@ fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, D
     if OPSETS.contains(&found) {
         return Ok(found);
     }
-    let message = format!("opset {found} is not supported, only {OPSETS:?}");
+    let message =
+        format!("opset {found} is not supported, only {} to {}", OPSETS.start(), OPSETS.end());
     Err(error(Code::MalformedModel, message)
         .help("convert the model with onnx.version_converter")
         .into())
@@ -230,7 +235,7 @@ impl<'a> Reader<'a> {
         for proto in &self.proto.initializer {
             let origin = self.tensor_origin(&proto.name);
             match tensor::read(proto) {
-                Err(error) => self.problems.push(error.into_diagnostic(origin)),
+                Err(error) => self.problems.push(tensor_problem(error, origin)),
                 Ok(tensor) => {
                     let value = Value { name: proto.name.clone(), ty: tensor.ty(), quant: None };
                     let op = Constant { tensor: Arc::new(tensor) };
@@ -289,7 +294,7 @@ impl<'a> Reader<'a> {
                 return Err(error(Code::UnsupportedType, message.into()).into());
             }
         };
-        let dtype = tensor::dtype(ty.elem_type).map_err(|e| e.into_diagnostic(origin.clone()))?;
+        let dtype = tensor::dtype(ty.elem_type).map_err(|e| tensor_problem(e, origin.clone()))?;
         let dims = match (shape, ty.shape.as_ref()) {
             (Some(dims), _) => dims,
             (None, Some(declared)) => self.static_dims(proto, &declared.dim)?,
@@ -350,7 +355,8 @@ impl<'a> Reader<'a> {
                 (true, _) => operands.push(None),
                 (false, Some(&value)) => operands.push(Some(value)),
                 (false, None) => {
-                    let message = format!("tensor \"{name}\" is not defined before this node");
+                    let message =
+                        format!("tensor \"{name}\" is defined nowhere, or only after this node");
                     self.problem(Code::MalformedModel, origin, message);
                     return self.refuse(node);
                 }
@@ -432,6 +438,16 @@ impl<'a> Reader<'a> {
         }
         self.graph.set_outputs(outputs);
     }
+}
+
+/// An error about a tensor of the file, not about an operator.
+fn tensor_problem(error: OpError, origin: Origin) -> Diagnostic {
+    let mut problem = error.into_diagnostic(origin);
+    problem.code = match problem.code {
+        Code::UnsupportedOperator => Code::UnsupportedType,
+        _invalid => Code::MalformedModel,
+    };
+    problem
 }
 
 /// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
