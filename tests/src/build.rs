@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tinycc_core::diagnostic::Diagnostics;
-use tinycc_core::format::tflite;
+use tinycc_core::format::{self, ReadOptions};
 use tinycc_core::lower::{self, Core};
 use tinycc_core::{Graph, pass};
 use tinycc_targets::{EmitOptions, Emitted};
@@ -35,8 +35,8 @@ pub struct Built {
 /// # Errors
 /// What tinycc says.
 pub fn emit(bytes: &[u8], file: &str, name: &str, core: Core) -> Result<Built, Diagnostics> {
-    let options = tflite::ReadOptions { file: file.to_string(), ..Default::default() };
-    emit_graph(tflite::read(bytes, &options)?, file, name, core)
+    let options = ReadOptions { file: file.to_string(), ..Default::default() };
+    emit_graph(format::read(bytes, &options)?, file, name, core)
 }
 
 /// The same from a graph.

@@ -102,7 +102,8 @@ pub fn mutate(model: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn blind(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+/// Damage that knows nothing of the format.
+pub(crate) fn blind(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let n = bytes.len();
     match random.below(5) {
         0 => bytes.truncate(random.below(n)),

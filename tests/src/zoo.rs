@@ -13,11 +13,17 @@ use tinycc_core::{DType, TensorData, TensorType};
 /// An input or output of a record.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Port {
+    /// Name in the file.
+    #[serde(default)]
+    pub name: String,
     /// numpy type name.
     pub dtype: String,
     /// Extents of one sample, batch included.
     #[serde(default, deserialize_with = "null_as_default")]
     pub shape: Vec<usize>,
+    /// Extents as the file declares them, where some are open: numbers and names.
+    #[serde(default)]
+    pub declared_shape: Option<Vec<serde_json::Value>>,
     /// Golden file; axis 0 is the sample.
     #[serde(default)]
     pub file: Option<String>,
@@ -71,11 +77,17 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 /// The TFLite records of the zoo.
 #[must_use]
 pub fn tflite_records(zoo: &Path) -> Vec<Record> {
+    records(zoo, "tflite")
+}
+
+/// The records of one format.
+#[must_use]
+pub fn records(zoo: &Path, format: &str) -> Vec<Record> {
     let text = file(&zoo.join("manifest.json"));
     // Records of other formats have fields of other types: look at the format first.
     let all: Vec<serde_json::Value> = serde_json::from_slice(&text).expect("manifest is JSON");
     all.into_iter()
-        .filter(|r| r["format"] == "tflite" && r["kind"] != "data")
+        .filter(|r| r["format"] == format && r["kind"] != "data")
         .map(|r| serde_json::from_value(r).expect("a record of the manifest"))
         .collect()
 }

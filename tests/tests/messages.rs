@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use tinycc_core::diagnostic::Diagnostics;
-use tinycc_core::format::tflite;
+use tinycc_core::format::{self, ReadOptions, tflite};
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, file};
 use tinycc_tests::cases::root;
@@ -129,4 +129,88 @@ fn the_advice_to_give_an_input_shape_helps() {
     let graph = tflite::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 6, 7, 3], "the output follows the input");
+}
+
+/// Broken and unsupported ONNX files, made here.
+fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
+    use tinycc_tests::onnx_make::{
+        FLOAT, bytes, cnn, integers, model, node, port, single, with_int, with_ints,
+    };
+    let relu = || node("Relu", &["x"], &["y"]);
+    let shape = [1, 4];
+    let whole = bytes(&cnn(17));
+    let mut external = cnn(17);
+    let tensor = &mut external.graph.as_mut().unwrap().initializer[0];
+    tensor.raw_data.clear();
+    tensor.data_location = onnx_protobuf::tensor_proto::DataLocation::EXTERNAL.into();
+    let mut short = cnn(17);
+    short.graph.as_mut().unwrap().initializer[0].raw_data.truncate(40);
+    let mut open = single(17, relu(), &shape, &shape);
+    open.graph.as_mut().unwrap().input[0] = port("x", FLOAT, &[1, 3, -1, -1]);
+    let mut double = single(17, relu(), &shape, &shape);
+    double.graph.as_mut().unwrap().input[0] = port("x", 11, &shape);
+    let mut twice = single(17, relu(), &shape, &shape);
+    twice.graph.as_mut().unwrap().node.push(node("Neg", &["x"], &["y"]));
+    let mut control = single(17, node("If", &["x"], &["y"]), &shape, &shape);
+    control.graph.as_mut().unwrap().node.push(node("LSTM", &["x"], &["z"]));
+    let mut cycle = single(17, node("Add", &["x", "b"], &["a"]), &shape, &shape);
+    cycle.graph.as_mut().unwrap().node.push(node("Relu", &["a"], &["b"]));
+    let mut custom = relu();
+    custom.domain = "com.microsoft".into();
+    custom.op_type = "QLinearAdd".into();
+    let mut no_opset = single(17, relu(), &shape, &shape);
+    no_opset.opset_import.clear();
+    let mut no_graph = model(17, Default::default());
+    no_graph.graph = None.into();
+    let mut no_reshape = single(17, node("Reshape", &["x", "s"], &["y"]), &shape, &shape);
+    no_reshape.graph.as_mut().unwrap().initializer.push(integers("s", &[3]));
+    let flatten = with_int(node("Flatten", &["x"], &["y"]), "axis", 7);
+    let transpose = with_ints(node("Transpose", &["x"], &["y"]), "perm", &[0, 0]);
+    vec![
+        ("empty.onnx", Vec::new()),
+        ("four_bytes.onnx", whole[..4].to_vec()),
+        ("truncated_half.onnx", whole[..whole.len() / 2].to_vec()),
+        ("no_graph.onnx", bytes(&no_graph)),
+        ("no_opset.onnx", bytes(&no_opset)),
+        ("opset_6.onnx", bytes(&single(6, relu(), &shape, &shape))),
+        ("opset_25.onnx", bytes(&single(25, relu(), &shape, &shape))),
+        ("unknown_operators.onnx", bytes(&control)),
+        ("other_domain.onnx", bytes(&single(17, custom, &shape, &shape))),
+        ("open_shape.onnx", bytes(&open)),
+        ("double_input.onnx", bytes(&double)),
+        ("external_data.onnx", bytes(&external)),
+        ("short_data.onnx", bytes(&short)),
+        ("missing_tensor.onnx", bytes(&single(17, node("Relu", &["q"], &["y"]), &shape, &shape))),
+        ("missing_output.onnx", bytes(&single(17, node("Relu", &["x"], &["q"]), &shape, &shape))),
+        ("twice_defined.onnx", bytes(&twice)),
+        ("cycle.onnx", bytes(&cycle)),
+        ("flatten_axis.onnx", bytes(&single(17, flatten, &shape, &shape))),
+        ("transpose_perm.onnx", bytes(&single(17, transpose, &shape, &shape))),
+        ("reshape_count.onnx", bytes(&no_reshape)),
+    ]
+}
+
+#[test]
+fn bad_onnx_files_are_refused_with_these_messages() {
+    let mut all = String::new();
+    for (name, bytes) in bad_onnx() {
+        let diagnostics = refusal(&bytes, name).unwrap_or_else(|| panic!("{name}: accepted"));
+        for d in &diagnostics.0 {
+            assert!(d.origin.file == name && !d.message.is_empty(), "{d}");
+        }
+        writeln!(all, "{diagnostics}\n").expect("string");
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("messages_onnx", all);
+    });
+}
+
+#[test]
+fn the_advice_to_give_an_onnx_input_shape_helps() {
+    let (_, bytes) = bad_onnx().remove(9);
+    let input_shapes = BTreeMap::from([("x".to_string(), vec![1, 3, 8, 8])]);
+    let options = ReadOptions { file: "open_shape.onnx".into(), input_shapes };
+    let graph = format::read(&bytes, &options).expect("reads with the input shape given");
+    let output = graph.value(graph.outputs()[0]).expect("output");
+    assert_eq!(output.ty.shape.0, [1, 3, 8, 8], "the output follows the input");
 }

@@ -23,17 +23,27 @@ pub fn print(module: &Module, options: &EmitOptions) -> String {
         });
     }
     let has_tile = constants.arrays.iter().any(|a| a.words);
-    let mut out = prologue(options, &used, has_tile);
-    helpers(&mut out, &used, has_tile);
+    let mut arrays = String::new();
     for a in &constants.arrays {
-        array(&mut out, &a.name, a.ty, a.data, a.words);
+        array(&mut arrays, &a.name, a.ty, a.data, a.words);
     }
+    // These two are macros of math.h, not literals.
+    let is_macro = |text: &String| text.contains("NAN") || text.contains("INFINITY");
+    let has_math = is_macro(&arrays) || is_macro(&functions);
+    let mut out = prologue(options, &used, has_tile, has_math);
+    helpers(&mut out, &used, has_tile);
+    out.push_str(&arrays);
     out.push_str(&functions);
     invoke(&mut out, module, options);
     out
 }
 
-fn prologue(options: &EmitOptions, used: &BTreeSet<Intrinsic>, has_tile: bool) -> String {
+fn prologue(
+    options: &EmitOptions,
+    used: &BTreeSet<Intrinsic>,
+    has_tile: bool,
+    has_math: bool,
+) -> String {
     let name = &options.name;
     let mut out = format!(
         "/* Made by tinycc {} from {}. Do not edit: compile the model again instead. */\n",
@@ -42,7 +52,7 @@ fn prologue(options: &EmitOptions, used: &BTreeSet<Intrinsic>, has_tile: bool) -
     );
     let _ = writeln!(out, "#include \"{name}.h\"\n\n#include <stdint.h>");
     let mut includes: BTreeSet<&str> = snippets(used, has_tile).flat_map(|s| s.includes).collect();
-    if used.iter().any(|f| f.is_libm()) {
+    if has_math || used.iter().any(|f| f.is_libm()) {
         includes.insert("math.h");
     }
     for include in includes {

@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::{budget, capability};
 use std::collections::BTreeSet;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::format::{self, tflite};
+use tinycc_core::format;
 use tinycc_core::graph::Graph;
 use tinycc_core::kir::{self, Module};
 use tinycc_core::{graph, lower, pass};
@@ -141,8 +141,8 @@ impl<'a> Compiler<'a> {
     ///
     /// # Errors
     /// Not a model, or a damaged one.
-    pub fn summary(&self) -> Result<tflite::Summary, Diagnostics> {
-        tflite::summary(self.bytes, &self.file)
+    pub fn summary(&self) -> Result<format::Summary, Diagnostics> {
+        format::summary(self.bytes, &self.file)
     }
 
     /// The graph in text form: after all passes of the target, after the pass `after`, or as read

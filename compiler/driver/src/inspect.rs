@@ -8,8 +8,7 @@ use crate::table::{Align, Table, grouped};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tinycc_core::diagnostic::{Diagnostic, Diagnostics};
-use tinycc_core::format::tflite::ops::READERS;
-use tinycc_core::format::tflite::{FileTensor, Summary};
+use tinycc_core::format::{FileOperator, FileTensor, Summary};
 use tinycc_core::graph::Graph;
 use tinycc_targets::{Support, TARGETS};
 
@@ -18,6 +17,8 @@ use tinycc_targets::{Support, TARGETS};
 pub struct Inspection {
     /// File as given.
     pub model: String,
+    /// `TFLite`, or `ONNX` with its opsets.
+    pub format: String,
     /// Description in the file.
     pub description: String,
     /// Number of subgraphs; only the first is described.
@@ -41,10 +42,10 @@ pub struct Inspection {
 pub struct TensorInfo {
     /// Name.
     pub name: String,
-    /// Element type.
+    /// Element type; empty where the file does not say.
     pub dtype: String,
     /// Extents; -1 where unknown.
-    pub shape: Vec<i32>,
+    pub shape: Vec<i64>,
     /// First scale, when quantized.
     pub scale: Option<f32>,
     /// First zero point, when quantized.
@@ -64,6 +65,8 @@ pub struct OperatorInfo {
     pub output: Option<TensorInfo>,
     /// Number of results.
     pub outputs: usize,
+    /// Whether tinycc has an operator of that name.
+    pub is_known: bool,
     /// Multiply-accumulates, when the model can be read.
     pub macs: Option<u64>,
     /// Target -> `native`, `by PASS`, `computed` (at compile time), `unused`, `no`, or `?` when a
@@ -110,6 +113,7 @@ pub fn inspect(compiler: &Compiler<'_>) -> Result<Inspection, Diagnostics> {
     let info = |&i: &usize| TensorInfo::from(&summary.tensors[i]);
     let mut inspection = Inspection {
         model: compiler.file_name().to_string(),
+        format: summary.format.clone(),
         description: summary.description.clone(),
         subgraphs: summary.subgraphs,
         inputs: summary.inputs.iter().map(info).collect(),
@@ -127,21 +131,22 @@ pub fn inspect(compiler: &Compiler<'_>) -> Result<Inspection, Diagnostics> {
 }
 
 fn operators(summary: &Summary) -> Vec<OperatorInfo> {
-    let operator =
-        |(index, op): (usize, &tinycc_core::format::tflite::FileOperator)| OperatorInfo {
-            index,
-            operator: op.name.clone(),
-            output: op.results.first().map(|&i| TensorInfo::from(&summary.tensors[i])),
-            outputs: op.results.len(),
-            macs: None,
-            support: BTreeMap::new(),
-        };
+    let operator = |(index, op): (usize, &FileOperator)| OperatorInfo {
+        index,
+        operator: op.name.clone(),
+        output: op.results.first().map(|&i| TensorInfo::from(&summary.tensors[i])),
+        outputs: op.results.len(),
+        is_known: op.is_known,
+        macs: None,
+        support: BTreeMap::new(),
+    };
     summary.operators.iter().enumerate().map(operator).collect()
 }
 
 /// The model can be read: costs and each target's answers.
 fn describe(inspection: &mut Inspection, graph: &Graph, compiler: &Compiler<'_>) {
     let mut total = 0;
+    infer_types(inspection, graph);
     for id in graph.nodes() {
         let Some(node) = graph.get(id) else { continue };
         let macs = node.op.macs(&graph.signature(id));
@@ -178,15 +183,29 @@ fn describe(inspection: &mut Inspection, graph: &Graph, compiler: &Compiler<'_>)
     }
 }
 
+/// Types of results that the file does not declare, from the graph's values of the same name.
+fn infer_types(inspection: &mut Inspection, graph: &Graph) {
+    let mut types = BTreeMap::new();
+    for node in graph.nodes().into_iter().filter_map(|id| graph.get(id)) {
+        types.extend(node.results.iter().map(|v| (v.name.as_str(), &v.ty)));
+    }
+    let results = inspection.operators.iter_mut().filter_map(|op| op.output.as_mut());
+    for tensor in results.chain(&mut inspection.outputs).filter(|t| t.dtype.is_empty()) {
+        if let Some(ty) = types.get(tensor.name.as_str()) {
+            tensor.dtype = ty.dtype.to_string();
+            tensor.shape = ty.shape.0.iter().map(|&d| d as i64).collect();
+        }
+    }
+}
+
 /// The model cannot be read: what is known about each operator from the reader's messages.
 fn refused(inspection: &mut Inspection, problems: &Diagnostics) {
     inspection.problems = problems.0.iter().map(Problem::from).collect();
     for target in TARGETS {
         inspection.compiles.insert(target.name().into(), false);
         for op in &mut inspection.operators {
-            let known = READERS.binary_search_by(|(n, _)| (*n).cmp(op.operator.as_str())).is_ok();
             let blamed = problems.0.iter().any(|d| d.origin.index == Some(op.index));
-            let answer = if known && !blamed { "?" } else { "no" };
+            let answer = if op.is_known && !blamed { "?" } else { "no" };
             op.support.insert(target.name().into(), answer.into());
         }
     }
@@ -195,6 +214,9 @@ fn refused(inspection: &mut Inspection, problems: &Diagnostics) {
 impl TensorInfo {
     /// `int8[1x8x8x4]`.
     fn type_text(&self) -> String {
+        if self.dtype.is_empty() {
+            return "?".into();
+        }
         let dims: Vec<String> =
             self.shape.iter().map(|d| if *d < 0 { "?".into() } else { d.to_string() }).collect();
         let dims = if dims.is_empty() { "scalar".into() } else { dims.join("x") };
@@ -215,9 +237,11 @@ impl Inspection {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = format!("{}", self.model.escape_debug());
+        out.push_str(&format!(" ({}", self.format.escape_debug()));
         if !self.description.is_empty() {
-            out.push_str(&format!(" ({})", self.description.escape_debug()));
+            out.push_str(&format!(", {}", self.description.escape_debug()));
         }
+        out.push(')');
         out.push_str(&format!(
             "\n{} operators, {} MACs\n\n",
             self.operators.len(),

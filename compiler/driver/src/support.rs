@@ -6,6 +6,7 @@
 
 use crate::table::{Align, Table};
 use std::collections::BTreeMap;
+use tinycc_core::format::onnx;
 use tinycc_core::format::tflite::ops::READERS;
 use tinycc_targets::TARGETS;
 
@@ -89,18 +90,56 @@ pub fn table(matrix: &Matrix) -> Table {
     table
 }
 
+/// The ONNX operators that have a reader, each with the opsets it is read in. A reader of an older
+/// opset goes on until the next one.
+#[must_use]
+pub fn onnx_table() -> Table {
+    let mut table = Table::new(&[("ONNX operator", Align::Left), ("opsets", Align::Left)]);
+    let (first, last) = (*onnx::OPSETS.start(), *onnx::OPSETS.end());
+    for (operator, versions) in onnx::ops::READERS {
+        let mut since: Vec<i64> = versions.iter().map(|(v, _)| (*v).max(first)).collect();
+        since.dedup();
+        let until = since.iter().skip(1).map(|next| next - 1).chain([last]);
+        let ranges: Vec<String> =
+            since.iter().zip(until).map(|(from, to)| format!("{from}-{to}")).collect();
+        table.row(vec![(*operator).to_string(), ranges.join(", ")]);
+    }
+    table
+}
+
 /// The document `SUPPORTED-OPS.md`.
 #[must_use]
 pub fn markdown(matrix: &Matrix) -> String {
     format!(
         "# Supported operators\n\n\
          Made by `tinycc ops --markdown`; a test keeps it up to date.\n\n\
+         ## TFLite\n\n\
          {}\n\
          `native`: a kernel of its own. A pass name: replaced by that pass (`tabulate`: a 256-byte\n\
          table). `no`: refused. `-`: no such case. \"Other types\" are conversions between types.\n\
          Counted on the operator fixtures, which hold many attribute and shape combinations each:\n\
          `native (3 of 5 cases)` means that two of them are refused. `tinycc inspect MODEL` tells\n\
-         what is refused in a model, and why.\n",
-        table(matrix).to_markdown()
+         what is refused in a model, and why.\n\n\
+         ## ONNX\n\n\
+         {}\n\
+         Opsets of the default domain, one range per definition that is read differently. Arithmetic is\n\
+         on float32; integer arithmetic on constants, as exporters write it for shapes, is computed while\n\
+         reading. Attributes, operands and dimensions that the kernels cannot do are refused with the\n\
+         reason.\n",
+        table(matrix).to_markdown(),
+        onnx_table().to_markdown()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn onnx_ranges_meet_and_end_at_the_last_opset() {
+        let text = onnx_table().to_markdown();
+        assert!(text.contains("| Relu | 7-24 |"), "{text}");
+        assert!(text.contains("| Softmax | 7-12, 13-24 |"), "{text}");
+        assert_eq!(text.lines().count(), 2 + onnx::ops::READERS.len());
+    }
 }

@@ -1,4 +1,4 @@
-//! Neural networks for microcontrollers, compiled ahead of time. This crate is the front door: what
+//! Neural networks for microcontrollers, compiled ahead of time from .tflite or .onnx files. This crate is the front door: what
 //! firmware needs to include a model is `no_std` and has no dependencies; the compiler itself, as a
 //! library and as the command line tool, is the feature `cli`, which is on by default.
 //!

@@ -18,9 +18,9 @@ Examples:
   tinycc compile kws.tflite --example host --example qemu-mps2-an386
   tinycc compile kws.tflite --report json > kws-report.json
   tinycc compile kws.tflite --emit ir --after fold-constants
-  tinycc compile net.tflite --input-shape image=1x96x96x3")]
+  tinycc compile net.onnx --input-shape image=1x3x96x96")]
 pub(super) struct Args {
-    /// Model file (.tflite).
+    /// Model file (.tflite or .onnx).
     model: PathBuf,
     /// Directory for the emitted files; made if needed.
     #[arg(long, short, value_name = "DIR", default_value = "out")]

@@ -12,9 +12,9 @@ use tinycc::{Compiler, Options};
 #[command(after_help = "\
 Examples:
   tinycc inspect kws.tflite
-  tinycc inspect kws.tflite --report json")]
+  tinycc inspect kws.onnx --report json")]
 pub(super) struct Args {
-    /// Model file (.tflite).
+    /// Model file (.tflite or .onnx).
     model: PathBuf,
     /// Replace the shape of an input, for example serving_default_x=1x96x96x3.
     #[arg(long = "input-shape", value_name = "NAME=SHAPE")]

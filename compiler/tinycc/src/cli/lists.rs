@@ -21,7 +21,7 @@ Examples:
   tinycc compile model.tflite --target c --example host")]
 pub(super) struct TargetsArgs {}
 
-/// Show which operators each target supports.
+/// Show which TFLite operators each target supports, and which ONNX operators are read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -72,7 +72,7 @@ pub(super) fn ops(args: &OpsArgs, shell: Shell) -> Result<(), Failure> {
     if args.markdown {
         return shell.print(&support::markdown(&matrix));
     }
-    shell.print(&support::table(&matrix).to_string())
+    shell.print(&format!("{}\n{}", support::table(&matrix), support::onnx_table()))
 }
 
 pub(super) fn completions<C: CommandFactory>(

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use tinycc::Diagnostics;
 
-/// Compiles small neural networks to standalone C or no_std Rust for microcontrollers.
+/// Compiles small neural networks (.tflite or .onnx) to standalone C or no_std Rust for microcontrollers.
 #[derive(Debug, Parser)]
 #[command(name = "tinycc", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -30,7 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   tinycc compile model.tflite --out out
   tinycc compile model.tflite --example host --out out
-  tinycc inspect model.tflite
+  tinycc inspect model.onnx
   tinycc verify model.tflite --layers";
 
 #[derive(Debug, Subcommand)]
@@ -141,7 +141,7 @@ impl Shell {
     }
 }
 
-/// Largest file read, in bytes: offsets inside a TFLite file have 31 bits.
+/// Largest file read, in bytes: TFLite's offsets and a protobuf message's length have 31 bits.
 const MAX_FILE: u64 = (1 << 31) - 1;
 
 /// A whole file. Something larger than a model can be is refused without filling the memory.

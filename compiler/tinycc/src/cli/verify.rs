@@ -19,7 +19,7 @@ Examples:
   tinycc verify kws.tflite --inputs kws.in0.npy --expect kws.out0.npy
   tinycc verify kws.tflite --layers")]
 pub(super) struct Args {
-    /// Model file (.tflite).
+    /// Model file (.tflite or .onnx).
     model: PathBuf,
     /// Inputs as .npy, one file per model input, in order; dimension 0 may count samples.
     #[arg(long, value_name = "NPY", num_args = 1..)]

@@ -87,7 +87,10 @@ impl<'a> Attributes<'a> {
             .t
             .as_ref()
             .ok_or_else(|| OpError::invalid(format!("attribute \"{name}\" holds no tensor")))?;
-        tensor::read(proto).map(Some)
+        tensor::read(proto).map(Some).map_err(|e| {
+            let message = format!("attribute \"{name}\": {}", e.message);
+            OpError { message, ..e }
+        })
     }
 
     /// A subgraph.

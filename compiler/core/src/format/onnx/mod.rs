@@ -6,11 +6,13 @@
 mod attribute;
 mod build;
 mod ints;
-mod ops;
+pub mod ops;
 mod order;
 mod read;
+mod summary;
 mod tensor;
 #[cfg(test)]
 mod testing;
 
-pub use read::{is_onnx, read};
+pub use read::{OPSETS, read, recognise};
+pub use summary::summary;

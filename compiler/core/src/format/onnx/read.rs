@@ -17,17 +17,69 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 /// Constants computed while reading must not fill the memory.
 const MAX_FOLDED_BYTES: usize = 64 << 20;
 /// Nodes in a file; far more than a network has.
-const MAX_NODES: usize = 100_000;
+pub(super) const MAX_NODES: usize = 100_000;
 
-/// Whether the bytes look like an ONNX file rather than a TFLite one: ONNX has no magic number, but
-/// begins with the field `ir_version`, a small number.
+/// Whether the bytes look like an ONNX file. ONNX has no magic number: a file begins with the field
+/// `ir_version`, or, where an old exporter leaves that out, is a sequence of fields with a graph.
 #[must_use]
-pub fn is_onnx(bytes: &[u8]) -> bool {
-    bytes.get(4..8) != Some(b"TFL3") && bytes.first() == Some(&0x08) && bytes.len() > 8
+pub fn recognise(bytes: &[u8]) -> bool {
+    const GRAPH: u64 = 7 << 3 | 2;
+    // What follows the version: producer, its version, domain, model version, documentation, graph,
+    // opset imports, metadata.
+    const FIELDS: [u8; 8] = [0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72];
+    if bytes.len() < 2 {
+        return false;
+    }
+    if let Some((0x08, mut rest)) = bytes.split_first().map(|(&first, rest)| (first, rest)) {
+        let is_version = varint(&mut rest).is_some_and(|v| (1..1000).contains(&v));
+        return is_version && rest.first().is_none_or(|tag| FIELDS.contains(tag));
+    }
+    let (mut rest, mut has_graph) = (bytes, false);
+    while !rest.is_empty() {
+        let Some(tag) = varint(&mut rest) else { return false };
+        let Some(value) = varint(&mut rest) else { return false };
+        match tag & 7 {
+            0 => {}
+            2 => match usize::try_from(value).ok().and_then(|n| rest.get(n..)) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+            _never => return false,
+        }
+        has_graph |= tag == GRAPH;
+    }
+    has_graph
+}
+
+/// A protobuf number of at most ten bytes.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for place in 0..10 {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << (7 * place);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// The message, not looked into.
+///
+/// # Errors
+/// No ONNX file, or not all of one.
+pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostics> {
+    ModelProto::parse_from_bytes(bytes).map_err(|e| {
+        let message = format!("not a complete ONNX model: {e}");
+        Diagnostic::new(Code::NotAModel, file.clone(), message)
+            .help("the file may be truncated; export or download it again")
+            .into()
+    })
 }
 
 /// Reads a model.
@@ -37,17 +89,13 @@ pub fn is_onnx(bytes: &[u8]) -> bool {
 /// All problems of one phase are reported together.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
-    let model = ModelProto::parse_from_bytes(bytes).map_err(|e| {
-        let message = format!("the file is not a complete ONNX model: {e}");
-        Diagnostic::new(Code::NotAModel, file.clone(), message)
-            .help("check that it was downloaded or exported completely")
-    })?;
+    let model = open(bytes, &file)?;
     let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
     let graph = model.graph.as_ref().ok_or_else(|| malformed("the model has no graph"))?;
     if graph.node.len() > MAX_NODES {
         return Err(malformed(&format!("more than {MAX_NODES} nodes")).into());
     }
-    let opset = opset(&model, &file)?;
+    let opset = opset(&model, graph, &file)?;
     let reader = Reader {
         proto: graph,
         options,
@@ -63,19 +111,24 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     reader.run()
 }
 
-/// Version of the default domain.
-fn opset(model: &ModelProto, file: &Origin) -> Result<i64, Diagnostics> {
+/// Version of the default domain. A model without nodes of that domain need not name it.
+fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Diagnostics> {
     let error = |code, message: String| Diagnostic::new(code, file.clone(), message);
     let found = model
         .opset_import
         .iter()
         .find(|o| o.domain.is_empty() || o.domain == "ai.onnx")
         .map(|o| o.version)
+        .or_else(|| {
+            let is_other = |n: &NodeProto| !matches!(n.domain.as_str(), "" | "ai.onnx");
+            (!graph.node.is_empty() && graph.node.iter().all(is_other)).then_some(*OPSETS.end())
+        })
         .ok_or_else(|| error(Code::MalformedModel, "the model names no opset".into()))?;
     if OPSETS.contains(&found) {
         return Ok(found);
     }
-    let message = format!("opset {found} is not supported, only {OPSETS:?}");
+    let message =
+        format!("opset {found} is not supported, only {} to {}", OPSETS.start(), OPSETS.end());
     Err(error(Code::MalformedModel, message)
         .help("convert the model with onnx.version_converter")
         .into())
@@ -135,7 +188,10 @@ impl<'a> Reader<'a> {
             if find(&name, self.opset).is_none() {
                 let origin =
                     Origin { index: Some(index), operator: name.clone(), ..self.file.clone() };
-                let message = format!("operator {name} of opset {} is not supported", self.opset);
+                let message = match name.contains("::") {
+                    true => format!("operator {name} is not supported"),
+                    false => format!("operator {name} of opset {} is not supported", self.opset),
+                };
                 let d = Diagnostic::new(Code::UnknownOperator, origin, message);
                 self.problems.push(d.help("`tinycc ops` lists the supported operators"));
             }
@@ -151,7 +207,7 @@ impl<'a> Reader<'a> {
         for proto in &self.proto.initializer {
             let origin = self.tensor_origin(&proto.name);
             match tensor::read(proto) {
-                Err(error) => self.problems.push(error.into_diagnostic(origin)),
+                Err(error) => self.problems.push(tensor_problem(error, origin)),
                 Ok(tensor) => {
                     let value = Value { name: proto.name.clone(), ty: tensor.ty(), quant: None };
                     let op = Constant { tensor: Arc::new(tensor) };
@@ -211,7 +267,7 @@ impl<'a> Reader<'a> {
                 return Err(error(Code::UnsupportedType, message.into()).into());
             }
         };
-        let dtype = tensor::dtype(ty.elem_type).map_err(|e| e.into_diagnostic(origin.clone()))?;
+        let dtype = tensor::dtype(ty.elem_type).map_err(|e| tensor_problem(e, origin.clone()))?;
         let dims = match (shape, ty.shape.as_ref()) {
             (Some(dims), _) => dims,
             (None, Some(declared)) => self.static_dims(proto, &declared.dim)?,
@@ -272,7 +328,8 @@ impl<'a> Reader<'a> {
                 (true, _) => operands.push(None),
                 (false, Some(&value)) => operands.push(Some(value)),
                 (false, None) => {
-                    let message = format!("tensor \"{name}\" is not defined before this node");
+                    let message =
+                        format!("tensor \"{name}\" is defined nowhere, or only after this node");
                     self.problem(Code::MalformedModel, origin, message);
                     return self.refuse(node);
                 }
@@ -364,8 +421,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// An error about a tensor of the file, not about an operator.
+fn tensor_problem(error: OpError, origin: Origin) -> Diagnostic {
+    let mut problem = error.into_diagnostic(origin);
+    problem.code = match problem.code {
+        Code::UnsupportedOperator => Code::UnsupportedType,
+        _invalid => Code::MalformedModel,
+    };
+    problem
+}
+
 /// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
-fn operator_name(node: &NodeProto) -> String {
+pub(super) fn operator_name(node: &NodeProto) -> String {
     match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
         domain => format!("{domain}::{}", node.op_type),

@@ -77,18 +77,15 @@ pub fn shape(dims: &[i64]) -> Result<Shape, OpError> {
 /// # Errors
 /// Unsupported types, external data, or data that does not fit the shape.
 pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
-    let invalid = |m: String| OpError::invalid(format!("tensor \"{}\": {m}", proto.name));
+    let invalid = OpError::invalid;
     if proto.data_location.enum_value_or_default() == DataLocation::EXTERNAL
         || !proto.external_data.is_empty()
     {
-        return Err(OpError::unsupported(format!(
-            "tensor \"{}\" keeps its data in another file, which is not supported",
-            proto.name
-        ))
-        .help("save the model with its weights inside: onnx.save(onnx.load(path), new_path)"));
+        return Err(OpError::unsupported("its data is in another file, which is not supported")
+            .help("save the model with its weights inside: onnx.save(onnx.load(path), new_path)"));
     }
     if proto.segment.is_some() {
-        return Err(invalid("segments are not supported".into()));
+        return Err(OpError::unsupported("segments are not supported"));
     }
     let shape = shape(&proto.dims)?;
     let ty = dtype(proto.data_type)?;

@@ -12,4 +12,4 @@ mod tensor;
 
 pub use crate::format::ReadOptions;
 pub use read::read;
-pub use summary::{FileOperator, FileTensor, Summary, recognise, summary};
+pub use summary::{recognise, summary};

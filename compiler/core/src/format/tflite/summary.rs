@@ -2,48 +2,9 @@
 //! as declared, so that `inspect` can describe models that cannot be compiled.
 
 use super::generated as fb;
+use super::ops::READERS;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-
-/// A tensor as the file declares it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileTensor {
-    /// Name; `tensor_N` when the file has none.
-    pub name: String,
-    /// Element type in lower case, for example `int8` or `float16`.
-    pub dtype: String,
-    /// Extents; negative ones are not known.
-    pub shape: Vec<i32>,
-    /// Scales, one per channel when there are several; empty without quantization.
-    pub scales: Vec<f32>,
-    /// Zero points.
-    pub zero_points: Vec<i64>,
-}
-
-/// An operator as the file declares it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileOperator {
-    /// TFLite name, or a note in angle brackets when the code is not defined.
-    pub name: String,
-    /// Its results, as indices into `Summary::tensors`.
-    pub results: Vec<usize>,
-}
-
-/// The first subgraph as declared.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Summary {
-    /// Description from the file; often the converter's name.
-    pub description: String,
-    /// Number of subgraphs; only the first is looked at.
-    pub subgraphs: usize,
-    /// All tensors; the others refer to them by index, so that the size stays that of the file.
-    pub tensors: Vec<FileTensor>,
-    /// Inputs in model order.
-    pub inputs: Vec<usize>,
-    /// Outputs in model order.
-    pub outputs: Vec<usize>,
-    /// Operators in execution order.
-    pub operators: Vec<FileOperator>,
-}
+use crate::format::{FileOperator, FileTensor, Summary};
 
 /// Summarises a model. Tensor numbers that do not exist are left out; [`super::read`] reports them.
 ///
@@ -67,12 +28,17 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
         .operators()
         .into_iter()
         .flatten()
-        .map(|op| FileOperator {
-            name: operator_name(&model, &op).unwrap_or_else(|message| format!("<{message}>")),
-            results: list(op.outputs().into_iter().flatten().collect()),
+        .map(|op| {
+            let name = operator_name(&model, &op).unwrap_or_else(|message| format!("<{message}>"));
+            FileOperator {
+                is_known: READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_ok(),
+                name,
+                results: list(op.outputs().into_iter().flatten().collect()),
+            }
         })
         .collect();
     Ok(Summary {
+        format: "TFLite".into(),
         description: model.description().unwrap_or_default().to_string(),
         subgraphs: model.subgraphs().map_or(0, |s| s.len()),
         tensors,
@@ -91,7 +57,7 @@ fn tensor(index: usize, tensor: &fb::Tensor<'_>) -> FileTensor {
             _unnamed => format!("tensor_{index}"),
         },
         dtype: code.variant_name().map_or_else(|| code.0.to_string(), str::to_lowercase),
-        shape: tensor.shape().into_iter().flatten().collect(),
+        shape: tensor.shape().into_iter().flatten().map(i64::from).collect(),
         scales: quant.and_then(|q| q.scale()).into_iter().flatten().collect(),
         zero_points: quant.and_then(|q| q.zero_point()).into_iter().flatten().collect(),
     }

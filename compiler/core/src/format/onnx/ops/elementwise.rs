@@ -59,7 +59,7 @@ fn variadic(c: &mut Context<'_, '_>, name: &str, op: impl Into<Op>) -> Read {
     for i in 1..c.operands.len() {
         let next = c.operand(i)?;
         joined = match (c.build.data(joined), c.build.data(next)) {
-            (Some(a), Some(b)) => match ints::binary(name, &a, &b)? {
+            (Some(a), Some(b)) => match ints::binary(name, &a, &b, *c.build.budget)? {
                 Some(folded) => c.build.constant(folded),
                 None => c.build.add(op.clone(), &[joined, next])?,
             },
