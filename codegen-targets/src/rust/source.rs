@@ -143,7 +143,7 @@ impl File<'_> {
                     name = Ident::new(&format!("_{name}"), Span::call_site());
                 }
                 let (ty, len) = (type_node(buffer.ty), Literal::usize_unsuffixed(buffer.len));
-                parse_quote!(#name: View<#ty, #len>)
+                parse_quote!(#name: View<'_, #ty, #len>)
             })
             .collect();
         if !params.is_empty() {
