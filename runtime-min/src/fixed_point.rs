@@ -114,7 +114,7 @@ pub const fn inv_sqrt_multiplier(x: i32) -> i32 {
     if pairs > 11 { multiplier << (pairs - 11) } else { multiplier }
 }
 
-/// Exponent, -12..=0, that belongs to [`inv_sqrt_multiplier`]`(x)`.
+/// Exponent, -12..=0, that belongs to [`inv_sqrt_multiplier`] of the same `x`.
 pub const fn inv_sqrt_exponent(x: i32) -> i32 {
     if x <= 1 { 0 } else { min_i32(inv_sqrt_pairs(x) - 11, 0) }
 }

@@ -50,10 +50,11 @@ pub const fn requantize_shr(acc: i32, multiplier: i32, shift: i32) -> i32 {
     multiply_add_shift(acc, multiplier, shift, low, acc >> 31)
 }
 
-/// [`requantize_shr`] with +2^30 whatever the sign of `acc`, which saves two instructions.
+/// [`requantize_shr`] with +2^30 whatever the sign of `acc`, which saves two instructions. Only for
+/// results that are then limited to >= 0 (after adding the zero point: to >= the zero point, as ReLU
+/// and ReLU6 do).
 ///
-/// Valid only if the result is then limited to >= 0 (after adding the zero point: to >= the zero
-/// point, as ReLU and ReLU6 do). A negative `acc` gives a result <= 0 in both functions.
+/// A negative `acc` gives a result <= 0 in both functions.
 #[inline]
 pub const fn requantize_shr_pos(acc: i32, multiplier: i32, shift: i32) -> i32 {
     multiply_add_shift(acc, multiplier, shift, 1 << 30, 0)

@@ -17,7 +17,7 @@ pub const fn softmax_recip(sum: u32) -> i32 {
     one_over_one_plus_x(mantissa.wrapping_sub(1 << 31).cast_signed())
 }
 
-/// The right shift, 3..=35, that [`softmax_finish`] wants with [`softmax_recip`]`(sum)`.
+/// The right shift, 3..=35, that [`softmax_finish`] wants with [`softmax_recip`] of the same `sum`.
 #[inline]
 pub const fn softmax_shift(sum: u32) -> i32 {
     // 12 integer bits of the sum + 31 - 8 output bits - clz.

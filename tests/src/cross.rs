@@ -178,7 +178,7 @@ impl Board {
         let mut command = Command::new(compiler());
         command.args(["--edition=2024", "--crate-type=lib", "--emit=obj"]);
         command.arg(format!("-Copt-level={level}"));
-        command.args(["-Ccodegen-units=1", "-Cpanic=abort", "--target", self.target]);
+        command.args(["-Dwarnings", "-Ccodegen-units=1", "-Cpanic=abort", "--target", self.target]);
         command.arg("--sysroot").arg(sysroot).arg("-o").arg(&object).arg(&source);
         run(&mut command, &[])?;
         Ok(flash(&object))

@@ -106,7 +106,7 @@ fn all_used(items: &[Item]) -> Item {
         .filter_map(|item| if let Item::Fn(f) = item { Some(&f.sig.ident) } else { None });
     let methods = ARENA_METHODS.map(|m| Ident::new(m, Span::call_site()));
     parse_quote! {
-        /// Counts as a use of what a program may have no need of.
+        /// Keeps the compiler from warning about what a program does not call.
         const _: () = {
             let _ = (#(#names,)* #(Arena::#methods,)* <Arena as Default>::default);
         };

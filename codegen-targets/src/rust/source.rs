@@ -76,6 +76,7 @@ pub fn print(module: &Module, options: &EmitOptions) -> Result<Source, Diagnosti
         items.push(item);
     }
     items.extend(file.statics());
+    items.extend(file.portable_only());
     let mut all = file.imports();
     all.extend(items);
     let body = text::set_data(&text::items(&all, &file.inserts), &file.arrays);
@@ -142,7 +143,7 @@ impl File<'_> {
                     name = Ident::new(&format!("_{name}"), Span::call_site());
                 }
                 let (ty, len) = (type_node(buffer.ty), Literal::usize_unsuffixed(buffer.len));
-                parse_quote!(#name: View<#ty, #len>)
+                parse_quote!(#name: View<'_, #ty, #len>)
             })
             .collect();
         if !params.is_empty() {
@@ -179,6 +180,28 @@ impl File<'_> {
             self.problems.push(unproved_tile(self.module, index));
         }
         (block, is_unsafe, accesses)
+    }
+
+    /// Marks what the portable spelling of tiles calls as used where the assembly takes its place:
+    /// the compiler would warn about each of the embedded functions.
+    fn portable_only(&self) -> Option<Item> {
+        let is_embedded = self.options.runtime == Runtime::Embedded;
+        let words: Vec<syn::Expr> = [
+            ("View::word", parse_quote!(View::<i8, 4>::word)),
+            ("Weights::word", parse_quote!(Weights::<i8, 4>::word)),
+        ]
+        .into_iter()
+        .filter_map(|(name, path)| self.used.contains(name).then_some(path))
+        .collect();
+        (is_embedded && !words.is_empty()).then(|| {
+            parse_quote! {
+                /// Counts as a use of what only other processors need.
+                #[cfg(target_arch = "arm")]
+                const _: () = {
+                    let _ = (rt::smlad, rt::sxtb16, rt::sxtb16_ror8, #(#words),*);
+                };
+            }
+        })
     }
 
     fn run(&mut self) -> Item {

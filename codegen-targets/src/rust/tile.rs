@@ -127,7 +127,8 @@ fn assembly(tile: &Tile, names: &Names, registers: &Registers) -> String {
     }));
     let elements = tile.trips * tile.cursors[0].stride / names.sizes[0];
     let mut out = format!(
-        "let end = {}.as_ptr().offset({} as isize).add({elements});\ncore::arch::asm!(\n",
+        "// r6 and r7 are the compiler's: saved and restored. The end address waits at [sp].\n\
+         let end = {}.as_ptr().offset({} as isize).add({elements});\ncore::arch::asm!(\n",
         names.buffers[0], tile.cursors[0].name
     );
     for line in code {

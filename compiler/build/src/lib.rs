@@ -31,14 +31,14 @@
 //!     tinycc::include_model!("kws");
 //! }
 //!
-//! static ARENA: Mutex<kws::Arena> = Mutex::new(kws::Arena::new());
+//! let mut arena = kws::Arena::new(); // const: a static may hold it as well
 //! let scores = kws::invoke(&mut arena, &samples);
 //! ```
 //!
 //! # Where options come from
 //!
 //! Every option has a method here, a key in `tinycc.toml` and a flag of `tinycc compile`, with one
-//! name and one meaning. A method wins over the file of [`Config::config`], which wins over what
+//! name and one meaning; only `crate`, a word of Rust, is [`Config::package`] here. A method wins over the file of [`Config::config`], which wins over what
 //! [`Config::target_from_env`] finds. The target is `rust` unless something else is given.
 //!
 //! # What goes wrong

@@ -109,7 +109,7 @@ impl<'a> Compiler<'a> {
         };
         if !is_identifier(given) {
             return Err(self.bad_option(
-                format!("--name \"{given}\" cannot name C functions and files"),
+                format!("--name \"{given}\" cannot name functions and files"),
                 "use letters, digits and _, first a letter, and no name of a C standard header"
                     .into(),
             ));

@@ -12,18 +12,25 @@ use tinycc_driver::{Compiler, Options, Settings};
 /// the error is the only one about it.
 pub(crate) fn model(attribute: TokenStream, item: TokenStream, package: &Path) -> TokenStream {
     let result = syn::parse2::<Args>(attribute)
-        .and_then(|args| expand(&args, syn::parse2(item.clone())?, package));
+        .and_then(|args| expand(&args, unit_struct(item.clone())?, package));
     result.unwrap_or_else(|error| {
         let error = error.into_compile_error();
         quote!(#item #error)
     })
 }
 
-fn expand(args: &Args, item: ItemStruct, package: &Path) -> syn::Result<TokenStream> {
-    if !matches!(item.fields, Fields::Unit) || !item.generics.params.is_empty() {
-        let message = "#[tinycc::model] goes on a unit struct: `struct Kws;`";
-        return Err(syn::Error::new_spanned(&item, message));
+/// The item, if it is a struct without fields and parameters.
+fn unit_struct(item: TokenStream) -> syn::Result<ItemStruct> {
+    match syn::parse2::<ItemStruct>(item.clone()) {
+        Ok(it) if matches!(it.fields, Fields::Unit) && it.generics.params.is_empty() => Ok(it),
+        _other => {
+            let message = "#[tinycc::model] goes on a unit struct: `struct Kws;`";
+            Err(syn::Error::new_spanned(item, message))
+        }
     }
+}
+
+fn expand(args: &Args, item: ItemStruct, package: &Path) -> syn::Result<TokenStream> {
     let module = module_name(&item.ident)?;
     let mut watched = vec![package.join(args.model.value())];
     watched.extend(args.config.iter().map(|file| package.join(file)));
@@ -254,6 +261,13 @@ mod tests {
             let text = expansion(good.clone(), item);
             assert!(text.contains("compile_error !"), "{text}");
         }
+        let text = expansion(
+            good,
+            quote!(
+                enum Kws {}
+            ),
+        );
+        assert!(text.contains("goes on a unit struct"), "{text}");
     }
 
     #[test]

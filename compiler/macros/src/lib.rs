@@ -33,7 +33,7 @@ use proc_macro::TokenStream;
 /// `core`, `max_arena`, `max_flash`, `input_shape`, and `config = "tinycc.toml"` for a file of them,
 /// which the arguments win over. Options with several values take a list: `["a=1x8", "b=1x8"]`.
 ///
-/// Beside the struct stands a module of its name in snake case, as visible as the struct, with all
+/// Beside the struct stands a module of its name in snake case (`kws` for `KWS`), as visible as the struct, with all
 /// that was emitted: types such as `sine::Arena`, `sine::Input`, `sine::Output`. The public functions
 /// and constants of the module are also the struct's: `Sine::invoke`, `Sine::ARENA_BYTES`. In
 /// addition, `Sine::new_arena()` is a `const fn`, so an arena can be a `static`. All constants of the
