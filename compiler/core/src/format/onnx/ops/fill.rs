@@ -92,10 +92,14 @@ pub fn range(c: &mut Context<'_, '_>) -> Read {
     // The last value lies before the limit: no overflow.
     let values: Vec<i64> =
         (0..n).map(|i| start.wrapping_add(delta.wrapping_mul(i as i64))).collect();
-    let data = match parts[0].data.dtype() {
+    let dtype = parts[0].data.dtype();
+    let data = match dtype {
         DType::I32 => TensorData::I32(values.iter().map(|&v| v as i32).collect()),
         DType::I16 => TensorData::I16(values.iter().map(|&v| v as i16).collect()),
-        _wide => TensorData::I64(values),
+        DType::I64 => TensorData::I64(values),
+        DType::I8 | DType::F32 | DType::Bool => {
+            return Err(OpError::invalid(format!("a range of {dtype} does not exist")));
+        }
     };
     Ok(vec![c.build.tensor(vec![n], data)?])
 }
