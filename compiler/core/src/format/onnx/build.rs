@@ -77,11 +77,7 @@ impl Builder<'_> {
         operands: &[ValueId],
     ) -> Result<Vec<ValueId>, OpError> {
         let id = self.graph.add_with(op.into(), operands, Vec::new(), self.origin.clone());
-        let types = match self.graph.get(id).map(|n| n.op.infer(&self.graph.signature(id))) {
-            Some(Ok(types)) => types,
-            Some(Err(error)) => return Err(error),
-            None => Vec::new(),
-        };
+        let types = self.infer(id)?;
         let name = &self.name;
         let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
         let results: Vec<Value> = types.into_iter().map(value).collect();
@@ -93,6 +89,22 @@ impl Builder<'_> {
             return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
         }
         Ok((0..count).map(|r| id.result(r)).collect())
+    }
+
+    /// Result types. Inference may look at the declared results for their quantization; a node of
+    /// this reader has none yet, so it sees one result like operand 0, without quantization.
+    fn infer(&self, id: crate::graph::NodeId) -> Result<Vec<TensorType>, OpError> {
+        let mut signature = self.graph.signature(id);
+        if let Some(first) = signature.operands.first() {
+            let results = vec![crate::op::ValueInfo {
+                quant: None,
+                constant: None,
+                name: &self.name,
+                ..*first
+            }];
+            signature.results = results;
+        }
+        self.graph.get(id).map_or_else(|| Ok(Vec::new()), |n| n.op.infer(&signature))
     }
 
     /// The results of a node whose operands are all constant.

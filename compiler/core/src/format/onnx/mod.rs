@@ -7,6 +7,7 @@ mod attribute;
 mod build;
 mod ints;
 pub mod ops;
+mod order;
 mod read;
 mod summary;
 mod tensor;

@@ -4,7 +4,7 @@
 use super::attribute::Attributes;
 use super::build::Builder;
 use super::ops::{Context, find};
-use super::{ints, tensor};
+use super::{ints, order, tensor};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
@@ -150,10 +150,8 @@ impl<'a> Reader<'a> {
         self.take_problems()?;
         self.read_inputs();
         self.take_problems()?;
-        for index in self.order() {
-            if let Some(node) = self.proto.node.get(index) {
-                self.read_node(index, node);
-            }
+        for index in order::sorted(&self.proto.node) {
+            self.read_node(index, &self.proto.node[index]);
         }
         self.take_problems()?;
         self.read_outputs();
@@ -161,40 +159,6 @@ impl<'a> Reader<'a> {
         self.graph.remove_dead();
         crate::graph::verify::verify(&self.graph)?;
         Ok(self.graph)
-    }
-
-    /// Nodes in an order in which operands come before their users, as near as possible to that of the
-    /// file, which some exporters do not sort. What waits for itself comes last, and is refused there.
-    fn order(&self) -> Vec<usize> {
-        let nodes = &self.proto.node;
-        let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let made: BTreeSet<&str> =
-            nodes.iter().flat_map(|n| &n.output).map(String::as_str).collect();
-        let mut missing = vec![0usize; nodes.len()];
-        for (index, node) in nodes.iter().enumerate() {
-            for name in node.input.iter().filter(|n| !n.is_empty()) {
-                if made.contains(name.as_str()) && !self.values.contains_key(name.as_str()) {
-                    users.entry(name).or_default().push(index);
-                    missing[index] += 1;
-                }
-            }
-        }
-        let mut ready: BTreeSet<usize> = (0..nodes.len()).filter(|&i| missing[i] == 0).collect();
-        let mut order = Vec::with_capacity(nodes.len());
-        while let Some(index) = ready.pop_first() {
-            order.push(index);
-            for name in &nodes[index].output {
-                for user in users.remove(name.as_str()).unwrap_or_default() {
-                    missing[user] -= 1;
-                    if missing[user] == 0 {
-                        ready.insert(user);
-                    }
-                }
-            }
-        }
-        let placed: BTreeSet<usize> = order.iter().copied().collect();
-        order.extend((0..nodes.len()).filter(|i| !placed.contains(i)));
-        order
     }
 
     fn take_problems(&mut self) -> Result<(), Diagnostics> {
