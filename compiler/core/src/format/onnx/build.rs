@@ -44,10 +44,8 @@ impl Builder<'_> {
     /// Data of a value, when it is constant.
     #[must_use]
     pub fn data(&self, value: ValueId) -> Option<Arc<Tensor>> {
-        match &self.graph.get(value.node)?.op {
-            Op::Constant(c) => Some(c.tensor.clone()),
-            _computed => None,
-        }
+        let Op::Constant(c) = &self.graph.get(value.node)?.op else { return None };
+        Some(c.tensor.clone())
     }
 
     /// A constant.
