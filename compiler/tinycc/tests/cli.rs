@@ -141,6 +141,26 @@ fn inspect_describes_models() {
     assert_eq!(json["compiles"]["c"], true);
     assert_eq!(json["operators"][1]["support"]["c"], "native");
     assert_eq!(json["operators"][1]["output"]["shape"], serde_json::json!([1, 16]));
+    assert_eq!(json["format"], "TFLite");
+}
+
+#[test]
+fn onnx_models_are_inspected_and_compiled() {
+    let model = fixture("mnist_cnn/mnist_cnn.onnx");
+    let run = tinycc(&["inspect", &model]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for says in
+        ["(ONNX opset 17, ", "tf2onnx 1.17.0", "Conv", "float32[1x28x28x1]", "target rust: yes"]
+    {
+        assert!(run.stdout.contains(says), "no {says} in:\n{}", run.stdout);
+    }
+    let run = tinycc(&["inspect", &model, "--report", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(json["macs"], 307_648);
+    let (_dir, path, out) = out();
+    let run = tinycc(&["compile", &model, "--out", &out]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(path.join("mnist_cnn.c").exists());
 }
 
 #[test]

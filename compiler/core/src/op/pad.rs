@@ -93,9 +93,7 @@ fn zero(s: &Signature<'_>) -> Result<TensorData, OpError> {
 impl Operator for Pad {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 2)?;
-        let x = s.operand(0)?;
-        // While a graph is being built, the result has no type yet.
-        let y = s.results.first();
+        let (x, y) = (s.operand(0)?, s.result(0)?);
         if let Some(value) = s.operands.get(1) {
             if value.dtype() != x.dtype() {
                 return Err(OpError::types(s));
@@ -106,7 +104,7 @@ impl Operator for Pad {
                     value.shape()
                 )));
             }
-            if let (Some(a), Some(b)) = (value.quant, y.and_then(|y| y.quant))
+            if let (Some(a), Some(b)) = (value.quant, y.quant)
                 && (a.scale(), a.zero_point()) != (b.scale(), b.zero_point())
             {
                 return Err(OpError::unsupported(
@@ -114,7 +112,7 @@ impl Operator for Pad {
                 )
                 .help("store the padding value with the result's scale and zero point"));
             }
-        } else if let Some(quant) = y.and_then(|y| y.quant).filter(|_| x.dtype() == DType::I8)
+        } else if let Some(quant) = y.quant.filter(|_| x.dtype() == DType::I8)
             && i8::try_from(quant.zero_point()).is_err()
         {
             let zero_point = quant.zero_point();

@@ -7,6 +7,10 @@ use crate::op::{Constant, Op, OpError, Reshape, Transpose};
 use crate::tensor::{Shape, Tensor, TensorType};
 use std::sync::Arc;
 
+/// Constants computed while reading must not fill the memory: larger ones than this are computed only
+/// from operands at least as large, which the file holds.
+const MAX_GROWN_BYTES: usize = 1 << 20;
+
 /// NCHW -> NHWC.
 pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
@@ -122,7 +126,11 @@ impl Builder<'_> {
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
         let inputs = inputs.filter(|i| !i.is_empty() && !takes_long)?;
         let bytes: usize = node.results.iter().map(|v| v.ty.bytes()).sum();
-        let left = self.budget.checked_sub(bytes)?;
+        let given: usize = signature.operands.iter().map(|o| o.ty.bytes()).sum();
+        if bytes > MAX_GROWN_BYTES.max(given) {
+            return None;
+        }
+        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)

@@ -424,10 +424,8 @@ impl<'a> Reader<'a> {
 /// An error about a tensor of the file, not about an operator.
 fn tensor_problem(error: OpError, origin: Origin) -> Diagnostic {
     let mut problem = error.into_diagnostic(origin);
-    problem.code = match problem.code {
-        Code::UnsupportedOperator => Code::UnsupportedType,
-        _invalid => Code::MalformedModel,
-    };
+    let is_sound = problem.code == Code::UnsupportedOperator;
+    problem.code = if is_sound { Code::UnsupportedType } else { Code::MalformedModel };
     problem
 }
 
