@@ -108,10 +108,8 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
 
 /// What a value is a transpose of, and how: its dimension `i` is dimension `p[i]` of that.
 fn transposed(graph: &Graph, value: ValueId) -> Option<(ValueId, Vec<usize>)> {
-    match &graph.get(value.node)?.op {
-        Op::Transpose(t) => Some((*graph.operands(value.node).first()?, t.permutation.clone())),
-        _other => None,
-    }
+    let Op::Transpose(t) = &graph.get(value.node)?.op else { return None };
+    Some((*graph.operands(value.node).first()?, t.permutation.clone()))
 }
 
 fn inverse(p: &[usize]) -> Vec<usize> {
@@ -271,7 +269,7 @@ fn slice(graph: &mut Graph, id: NodeId, op: &Slice) -> Option<()> {
     if !op.shape.0.iter().copied().eq(op.ranges.iter().map(|r| r.size)) {
         return None;
     }
-    let ranges = inverse(&p).into_iter().map(|i| op.ranges[i].clone()).collect();
+    let ranges = inverse(&p).into_iter().map(|i| op.ranges[i]).collect();
     let op = Slice { ranges, shape: before(&op.shape, &p) };
     sink(graph, id, op.into(), &[source], &p)
 }
