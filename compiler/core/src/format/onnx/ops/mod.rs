@@ -64,7 +64,7 @@ pub const READERS: &[Entry] = &[
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("Div", &[(7, elementwise::div)]),
-    ("Dropout", &[(7, shape::identity)]),
+    ("Dropout", &[(7, shape::dropout)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, elementwise::constants_only)]),
     ("Exp", &[(6, elementwise::exp)]),

@@ -10,6 +10,19 @@ pub fn identity(c: &mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError> {
     Ok(vec![c.operand(0)?])
 }
 
+/// Dropout does nothing at inference. Its second output, the mask, is not read.
+pub fn dropout(c: &mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError> {
+    let training = c.optional(2).is_some_and(|v| {
+        // What is not known before run time may be true.
+        c.build.data(v).is_none_or(|t| t.data != TensorData::Bool(vec![0]))
+    });
+    if training {
+        return Err(OpError::unsupported("training_mode is not supported")
+            .help("export the model for inference: model.eval()"));
+    }
+    identity(c)
+}
+
 fn vector(data: TensorData) -> Result<Tensor, OpError> {
     let shape = Shape(vec![data.len()]);
     Tensor::new(shape, data).ok_or_else(|| OpError::invalid("not a vector"))
@@ -51,4 +64,17 @@ pub fn shape(c: &mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError> {
     let part = dims.get(start..end.max(start)).unwrap_or_default();
     let tensor = vector(TensorData::I64(part.iter().map(|&d| d as i64).collect()))?;
     Ok(vec![c.build.constant(tensor)])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::case;
+
+    #[test]
+    fn dropout_is_nothing_at_inference_and_refused_in_training() {
+        let x = || case("Dropout").input(&[2], &[1.0, -2.0]);
+        x().gives(7, &[2], &[1.0, -2.0]);
+        x().floats(&[], &[0.5]).gives(13, &[2], &[1.0, -2.0]);
+        x().floats(&[], &[0.5]).ints(&[], &[1]).refused(13, "training_mode");
+    }
 }
