@@ -42,5 +42,5 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn damaged_models_are_refused_or_compiled() {
-    fuzz::run(&MEMORY, &seeds(), mutate);
+    fuzz::run(&MEMORY, 16 << 20, &seeds(), mutate);
 }
