@@ -185,7 +185,8 @@ pub fn read(proto: &TensorProto) -> Option<Raw> {
     let element = Element::of(proto.data_type)?;
     let dims: Vec<usize> =
         proto.dims.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<_>>()?;
-    let count: usize = dims.iter().product();
+    // Sequences and optionals are other messages, whose fields can have any value here.
+    let count = tinycc_core::Shape::checked(dims.clone())?.elements();
     let packed =
         if proto.raw_data.is_empty() { typed(proto, element) } else { proto.raw_data.clone() };
     let bytes = if element.bits < 8 { unpack(&packed, element, count) } else { packed };
