@@ -1,9 +1,11 @@
 //! The one test every operator takes: on seeded random data, inference agrees with evaluation's
-//! shape, and interpreting the lowered kernel gives what evaluation gives. Test-only.
+//! shape, and interpreting the lowered kernel gives what evaluation gives,
+//! and every index of the kernel is proved. Test-only.
 
 use super::{Constant, Input, Op, Operator, Signature, ValueInfo};
 use crate::diagnostic::Origin;
 use crate::graph::{Graph, Value};
+use crate::kir::bounds::Proof;
 use crate::kir::interp;
 use crate::lower::{self, Core};
 use crate::pass;
@@ -179,6 +181,10 @@ fn check_graph(op: &Op, graph: Graph, inputs: &[Tensor], core: Core) {
     pass::run_all(&mut lowered, pass::LEGALISE).expect("passes");
     let legal = lower::legalise(lowered, core).expect("legal");
     let module = lower::lower(&legal).expect("lowers");
+    for kernel in &module.kernels {
+        let unproved: Vec<String> = Proof::of(kernel).unproved().map(String::from).collect();
+        assert!(unproved.is_empty(), "{op:?}: {unproved:?}");
+    }
     let mut arena = vec![0xAAu8; module.arena_bytes];
     for (port, tensor) in module.inputs.iter().zip(inputs) {
         let bytes = tensor.data.to_le_bytes();
