@@ -366,3 +366,202 @@ fn factor(function: &str, name: &str, value: Option<f32>) -> Result<f32, OpError
             .help(format!("give it in the attribute activation_{name}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::{Case, case};
+
+    /// Numbers from -0.5 to 0.5 without a pattern in any dimension.
+    fn numbers(shape: &[usize], seed: usize) -> Vec<f32> {
+        let n: usize = shape.iter().product();
+        (0..n).map(|i| ((i * 7 + seed * 3) % 11) as f32 / 10.0 - 0.5).collect()
+    }
+
+    fn given(case: Case, shape: &[usize], seed: usize) -> Case {
+        case.floats(shape, &numbers(shape, seed))
+    }
+
+    /// A layer with 2 inputs, 2 hidden elements, 2 sequences of 3 and 2 steps, and all operands.
+    fn full(name: &str, gates: usize, directions: usize) -> Case {
+        let (d, rows) = (directions, 2 * gates);
+        let shape = [3, 2, 2];
+        let mut layer = case(name).input(&shape, &numbers(&shape, 0)).int("hidden_size", 2);
+        layer = given(layer, &[d, rows, 2], 1);
+        layer = given(layer, &[d, rows, 2], 2);
+        layer = given(layer, &[d, 2 * rows], 3).ints(&[2], &[3, 2]);
+        layer = given(layer, &[d, 2, 2], 4);
+        if gates == 4 {
+            layer = given(layer, &[d, 2, 2], 5);
+            layer = given(layer, &[d, 6], 6);
+        }
+        layer.text("direction", if d == 1 { "reverse" } else { "bidirectional" })
+    }
+
+    /// The expected values are those of ONNX Runtime 1.32.0.
+    #[test]
+    fn lstm_equals_onnx_runtime() {
+        let (one, two) = (|| full("LSTM", 4, 1), || full("LSTM", 4, 2));
+        one().gives(
+            14,
+            &[3, 1, 2, 2],
+            &[
+                0.092374, -0.050978, 0.143497, -0.029913, 0.157165, -0.170984, 0.166353, -0.115308,
+                0.12543, -0.125813, 0.0, 0.0,
+            ],
+        );
+        one().result(1).gives(7, &[1, 2, 2], &[0.092374, -0.050978, 0.143497, -0.029913]);
+        one().result(2).gives(22, &[1, 2, 2], &[0.319891, -0.069419, 0.448089, -0.041311]);
+        two().gives(
+            14,
+            &[3, 2, 2, 2],
+            &[
+                0.108216, -0.129913, 0.094826, 0.023749, 0.232923, 0.054793, 0.09209, 0.000348,
+                0.151814, -0.171147, 0.214941, -0.128662, 0.189805, 0.085113, -0.007211, 0.110641,
+                0.105671, -0.046899, 0.0, 0.0, 0.221951, 0.039819, 0.0, 0.0,
+            ],
+        );
+        two().result(1).gives(
+            14,
+            &[2, 2, 2],
+            &[0.105671, -0.046899, 0.214941, -0.128662, 0.232923, 0.054793, 0.09209, 0.000348],
+        );
+        two().result(2).gives(
+            14,
+            &[2, 2, 2],
+            &[0.353771, -0.064, 0.553751, -0.209913, 0.467829, 0.100745, 0.185141, 0.000618],
+        );
+    }
+
+    #[test]
+    fn gru_equals_onnx_runtime() {
+        let gru =
+            |directions, linear| full("GRU", 3, directions).int("linear_before_reset", linear);
+        gru(1, 0).gives(
+            14,
+            &[3, 1, 2, 2],
+            &[
+                -0.400753, -0.250757, -0.290644, -0.285951, -0.38316, -0.121897, -0.192023,
+                -0.26788, -0.443506, -0.083837, 0.0, 0.0,
+            ],
+        );
+        gru(1, 0).result(1).gives(14, &[1, 2, 2], &[-0.400753, -0.250757, -0.290644, -0.285951]);
+        gru(1, 1).gives(
+            14,
+            &[3, 1, 2, 2],
+            &[
+                -0.303856, -0.370399, -0.227555, -0.388689, -0.308317, -0.245216, -0.152012,
+                -0.351062, -0.407495, -0.169994, 0.0, 0.0,
+            ],
+        );
+        gru(1, 1).result(1).gives(14, &[1, 2, 2], &[-0.303856, -0.370399, -0.227555, -0.388689]);
+        gru(2, 0).gives(
+            14,
+            &[3, 2, 2, 2],
+            &[
+                -0.429171, -0.079777, -0.209016, -0.374187, 0.098085, 0.181483, 0.091264, 0.25803,
+                -0.374094, -0.117502, -0.274416, -0.220903, -0.055258, 0.041286, 0.061449,
+                0.120302, -0.408513, -0.249419, 0.0, 0.0, 0.139189, 0.050428, 0.0, 0.0,
+            ],
+        );
+        gru(2, 0).result(1).gives(
+            14,
+            &[2, 2, 2],
+            &[-0.408513, -0.249419, -0.274416, -0.220903, 0.098085, 0.181483, 0.091264, 0.25803],
+        );
+        gru(2, 1).gives(
+            14,
+            &[3, 2, 2, 2],
+            &[
+                -0.389274, -0.166155, -0.181434, -0.441749, -0.042918, 0.177398, -0.02701,
+                0.253111, -0.296453, -0.24048, -0.211951, -0.335235, -0.170829, 0.036363, 0.001362,
+                0.113811, -0.312002, -0.367464, 0.0, 0.0, 0.020911, 0.048778, 0.0, 0.0,
+            ],
+        );
+        gru(2, 1).result(1).gives(
+            14,
+            &[2, 2, 2],
+            &[-0.312002, -0.367464, -0.211951, -0.335235, -0.042918, 0.177398, -0.02701, 0.253111],
+        );
+    }
+
+    /// h' = x + h / 2: a layer that can be followed by hand.
+    fn halving(x: &[f32], shape: &[usize]) -> Case {
+        case("RNN")
+            .input(shape, x)
+            .floats(&[1, 1, 1], &[1.0])
+            .floats(&[1, 1, 1], &[0.5])
+            .texts("activations", &["Affine"])
+            .reals("activation_alpha", &[1.0])
+            .reals("activation_beta", &[0.0])
+    }
+
+    #[test]
+    fn directions_and_layouts() {
+        let x = [1.0, 2.0, 4.0];
+        let forward = [1.0, 2.5, 5.25];
+        let reverse = [3.0, 4.0, 4.0];
+        halving(&x, &[3, 1, 1]).gives(7, &[3, 1, 1, 1], &forward);
+        halving(&x, &[3, 1, 1]).text("direction", "reverse").gives(14, &[3, 1, 1, 1], &reverse);
+        let first = || halving(&x, &[1, 3, 1]).int("layout", 1);
+        first().gives(22, &[1, 3, 1, 1], &forward);
+        first().result(1).gives(22, &[1, 1, 1], &[5.25]);
+        let both = |shape: &[usize], layout| {
+            case("RNN")
+                .input(shape, &[1.0, 2.0, 4.0, 8.0])
+                .floats(&[2, 1, 1], &[1.0, 1.0])
+                .floats(&[2, 1, 1], &[0.5, 0.25])
+                .texts("activations", &["Affine", "Relu"])
+                .reals("activation_alpha", &[1.0])
+                .reals("activation_beta", &[0.0])
+                .text("direction", "bidirectional")
+                .int("layout", layout)
+        };
+        // Two sequences: 1, 4 and 2, 8 with steps first; 1, 2 and 4, 8 with sequences first.
+        let steps_first = [1.0, 2.0, 2.0, 4.0, 4.5, 9.0, 4.0, 8.0];
+        both(&[2, 2, 1], 0).gives(14, &[2, 2, 2, 1], &steps_first);
+        both(&[2, 2, 1], 0).result(1).gives(14, &[2, 2, 1], &[4.5, 9.0, 2.0, 4.0]);
+        let batch_first = [1.0, 1.5, 2.5, 2.0, 4.0, 6.0, 10.0, 8.0];
+        both(&[2, 2, 1], 1).gives(14, &[2, 2, 2, 1], &batch_first);
+        both(&[2, 2, 1], 1).result(1).gives(14, &[2, 2, 1], &[2.5, 1.5, 10.0, 6.0]);
+    }
+
+    #[test]
+    fn optional_operands() {
+        let layer = || halving(&[1.0, 2.0, 4.0], &[3, 1, 1]);
+        layer().floats(&[1, 2], &[1.0, 0.5]).gives(14, &[3, 1, 1, 1], &[2.5, 4.75, 7.875]);
+        let lengths = |n| layer().none().ints(&[1], &[n]);
+        lengths(2).floats(&[1, 1, 1], &[2.0]).gives(14, &[3, 1, 1, 1], &[2.0, 3.0, 0.0]);
+        lengths(2).result(1).gives(14, &[1, 1, 1], &[2.5]);
+        lengths(2).text("direction", "reverse").gives(14, &[3, 1, 1, 1], &[2.0, 2.0, 0.0]);
+        lengths(3).result(1).gives(14, &[1, 1, 1], &[5.25]);
+        lengths(0).floats(&[1, 1, 1], &[2.0]).result(1).gives(14, &[1, 1, 1], &[0.0]);
+        layer().float("clip", 2.0).gives(14, &[3, 1, 1, 1], &[1.0, 2.0, 2.0]);
+        // Weights that are computed at run time.
+        let w = case("RNN").input(&[2, 1, 1], &[0.5, 1.0]).input(&[1, 1, 1], &[2.0]);
+        let w = w.input(&[1, 1, 1], &[1.0]).input(&[1, 2], &[0.25, -0.25]);
+        w.texts("activations", &["Relu"]).gives(14, &[2, 1, 1, 1], &[1.0, 3.0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let layer = || halving(&[1.0, 2.0], &[2, 1, 1]);
+        layer().text("direction", "sideways").refused(14, "sideways");
+        layer().int("layout", 2).refused(14, "layout 2");
+        layer().int("hidden_size", -1).refused(14, "hidden_size");
+        layer().int("hidden_size", i64::MAX).refused(14, "operand 1");
+        layer().text("direction", "bidirectional").refused(14, "instead of 2");
+        layer().floats(&[1, 3], &[1.0; 3]).refused(14, "1x3 instead of 1x2");
+        layer().none().ints(&[1], &[3]).refused(14, "length 3 in 2 steps");
+        layer().none().none().floats(&[1, 2, 1], &[1.0; 2]).refused(14, "operand 5");
+        layer().float("clip", -1.0).refused(14, "clip");
+        let named = |names: &[&str]| {
+            let rnn = case("RNN").input(&[2, 1, 1], &[0.5, 1.0]).floats(&[1, 1, 1], &[2.0]);
+            rnn.floats(&[1, 1, 1], &[1.0]).texts("activations", names)
+        };
+        named(&["Swish"]).refused(14, "Swish");
+        named(&["Tanh", "Tanh"]).refused(14, "instead of 1");
+        named(&["Affine"]).refused(14, "has no alpha");
+        named(&["Elu"]).gives(14, &[2, 1, 1, 1], &[1.0, 3.0]);
+        case("LSTM").input(&[1, 2], &[0.5, 1.0]).refused(14, "operand 2");
+    }
+}
