@@ -201,6 +201,9 @@ impl Builder<'_> {
                 | Op::BatchMatmul(_)
                 | Op::AveragePool2d(_)
                 | Op::MaxPool2d(_)
+                | Op::Lstm(_)
+                | Op::Gru(_)
+                | Op::Rnn(_)
         );
         let signature = self.graph.signature(id);
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();

@@ -406,7 +406,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<ValueId>, OpError> {
         let read = find(operator, self.opset)
             .ok_or_else(|| OpError::unsupported("the operator is not supported"))?;
-        let name = node.output.first().cloned().unwrap_or_default();
+        let name = node.output.iter().find(|n| !n.is_empty()).cloned().unwrap_or_default();
         let (budget, wide) = (&mut self.budget, &mut self.wide);
         let mut builder = Builder { graph: &mut self.graph, origin, name, budget, wide };
         if let [Some(a)] = operands.as_slice()
