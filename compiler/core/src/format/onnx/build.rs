@@ -5,6 +5,7 @@ use crate::diagnostic::Origin;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Op, OpError, Reshape, Transpose};
 use crate::tensor::{Shape, Tensor, TensorType};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -15,6 +16,24 @@ const MAX_GROWN_BYTES: usize = 1 << 20;
 pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
 pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+
+/// Results of operators on constants, so that what an unrolled loop computes again from the same
+/// weights is there once.
+#[derive(Debug, Default)]
+pub struct Memo {
+    by_operands: BTreeMap<Vec<ValueId>, Vec<(Op, Vec<ValueId>)>>,
+}
+
+impl Memo {
+    fn find(&self, op: &Op, operands: &[ValueId]) -> Option<Vec<ValueId>> {
+        let known = self.by_operands.get(operands)?;
+        known.iter().find(|(o, _)| o == op).map(|(_, results)| results.clone())
+    }
+
+    fn keep(&mut self, op: Op, operands: &[ValueId], results: &[ValueId]) {
+        self.by_operands.entry(operands.to_vec()).or_default().push((op, results.to_vec()));
+    }
+}
 
 /// Adds nodes that stand for one node of the file.
 #[derive(Debug)]
@@ -27,6 +46,8 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// What was computed from constants.
+    pub memo: &'g mut Memo,
 }
 
 impl Builder<'_> {
@@ -77,7 +98,11 @@ impl Builder<'_> {
         op: impl Into<Op>,
         operands: &[ValueId],
     ) -> Result<Vec<ValueId>, OpError> {
-        let id = self.graph.add_with(op.into(), operands, Vec::new(), self.origin.clone());
+        let op = op.into();
+        if let Some(known) = self.memo.find(&op, operands) {
+            return Ok(known);
+        }
+        let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
         let types = self.infer(id)?;
         let name = &self.name;
         let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
@@ -87,7 +112,11 @@ impl Builder<'_> {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
-            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+            let results: Vec<ValueId> = tensors.into_iter().map(|t| self.constant(t)).collect();
+            if let Some(node) = self.graph.get(id) {
+                self.memo.keep(node.op.clone(), operands, &results);
+            }
+            return Ok(results);
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
@@ -130,7 +159,7 @@ impl Builder<'_> {
         if bytes > MAX_GROWN_BYTES.max(given) {
             return None;
         }
-        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
+        let left = self.budget.checked_sub(bytes)?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)
