@@ -70,6 +70,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         shared: BTreeMap::new(),
         budget: bytes.len().saturating_mul(FOLDED_PER_BYTE).saturating_add(MAX_FOLDED_BYTES),
         memo: Memo::default(),
+        wide: BTreeMap::new(),
         nodes_left: MAX_NODES,
         unrolled_left: MAX_UNROLLED,
         problems: Diagnostics::default(),
@@ -152,6 +153,8 @@ pub(super) struct Reader<'a> {
     /// Bytes that constants computed while reading may still take.
     budget: usize,
     memo: Memo,
+    /// float32 values behind narrowed ones.
+    wide: BTreeMap<ValueId, ValueId>,
     nodes_left: usize,
     unrolled_left: usize,
     pub problems: Diagnostics,
@@ -335,6 +338,7 @@ impl Reader<'_> {
             name: site.node.output.first().cloned().unwrap_or_default(),
             budget: &mut self.budget,
             memo: &mut self.memo,
+            wide: &mut self.wide,
         }
     }
 
