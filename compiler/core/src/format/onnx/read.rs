@@ -9,8 +9,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::format::bind::bind;
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, Input, OpError};
-use crate::tensor::{Shape, Tensor, TensorType};
+use crate::op::{Cast, Constant, Input, OpError};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
 use onnx_protobuf::type_proto::Value as Kind;
 use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto, ValueInfoProto};
@@ -106,6 +106,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         values: BTreeMap::new(),
         named: BTreeSet::new(),
         budget: MAX_FOLDED_BYTES,
+        wide: BTreeMap::new(),
         refused: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
@@ -147,6 +148,8 @@ struct Reader<'a> {
     named: BTreeSet<ValueId>,
     /// Bytes that constants computed while reading may still take.
     budget: usize,
+    /// float32 values behind narrowed ones.
+    wide: BTreeMap<ValueId, ValueId>,
     /// Results of nodes that were not read: readers of them are passed over.
     refused: BTreeSet<&'a str>,
     problems: Diagnostics,
@@ -246,6 +249,12 @@ impl<'a> Reader<'a> {
             }
             match self.input_type(proto, dims) {
                 Err(problem) => self.problems.push(*problem),
+                // Nothing will ever be stored there.
+                Ok(ty) if ty.shape.elements() == 0 => {
+                    let data = TensorData::zeros(ty.dtype, 0);
+                    let empty = Tensor { shape: ty.shape, data };
+                    self.constant_input(&proto.name, empty, ty.dtype, origin);
+                }
                 Ok(ty) => {
                     let value = Value { name: proto.name.clone(), ty: ty.clone(), quant: None };
                     let node = self.graph.add(Input { ty }.into(), vec![value], origin.clone());
@@ -287,14 +296,27 @@ impl<'a> Reader<'a> {
         };
         match bind(tensor, dtype, declared.as_deref()) {
             Err(message) => {
-                self.problem(Code::BadOption, origin, format!("--input-value: {message}"))
+                self.problem(Code::BadOption, origin, format!("--input-value: {message}"));
             }
-            Ok(tensor) => {
-                let value = Value { name: proto.name.clone(), ty: tensor.ty(), quant: None };
-                let op = Constant { tensor: Arc::new(tensor) };
-                let node = self.graph.add(op.into(), vec![value], origin.clone());
-                self.define(&proto.name, node.result(0), origin);
-            }
+            Ok(tensor) => self.constant_input(&proto.name, tensor, dtype, origin),
+        }
+    }
+
+    /// An input whose elements are known.
+    fn constant_input(&mut self, name: &'a str, tensor: Tensor, dtype: DType, origin: Origin) {
+        let narrows = tensor.data.dtype() != dtype;
+        let (budget, wide) = (&mut self.budget, &mut self.wide);
+        let (name_of_it, place) = (name.to_string(), origin.clone());
+        let mut builder =
+            Builder { graph: &mut self.graph, origin: place, name: name_of_it, budget, wide };
+        let value = builder.constant(tensor);
+        let value = match narrows {
+            true => builder.add(Cast { to: dtype }, &[value]),
+            false => Ok(value),
+        };
+        match value {
+            Ok(value) => self.define(name, value, origin),
+            Err(error) => self.problems.push(tensor_problem(error, origin)),
         }
     }
 
@@ -324,7 +346,6 @@ impl<'a> Reader<'a> {
         };
         let shown = format!("{dims:?}");
         Shape::checked(dims)
-            .filter(|s| s.elements() > 0)
             .map(|shape| TensorType::new(dtype, shape))
             .ok_or_else(|| {
                 error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
@@ -342,7 +363,10 @@ impl<'a> Reader<'a> {
         let mut is_open = false;
         for (i, dim) in dims.iter().enumerate() {
             let known = match &dim.value {
-                Some(Extent::DimValue(n)) => usize::try_from(*n).ok().filter(|&n| n > 0),
+                // Some exporters write 0 for the open batch; behind it, it means no elements.
+                Some(Extent::DimValue(n)) => {
+                    usize::try_from(*n).ok().filter(|&n| n > 0 || i > 0 || dims.len() == 1)
+                }
                 _symbol => None,
             };
             let extent = known.or((i == 0 && dims.len() > 1).then_some(1));
@@ -404,8 +428,8 @@ impl<'a> Reader<'a> {
         let read = find(operator, self.opset)
             .ok_or_else(|| OpError::unsupported("the operator is not supported"))?;
         let name = node.output.first().cloned().unwrap_or_default();
-        let mut builder =
-            Builder { graph: &mut self.graph, origin, name, budget: &mut self.budget };
+        let (budget, wide) = (&mut self.budget, &mut self.wide);
+        let mut builder = Builder { graph: &mut self.graph, origin, name, budget, wide };
         if let [Some(a)] = operands.as_slice()
             && let Some(x) = builder.data(*a)
             && let Some(folded) = ints::unary(operator, &x)?
