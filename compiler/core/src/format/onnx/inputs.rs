@@ -6,8 +6,8 @@ use super::tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::format::bind::bind;
 use crate::graph::Value;
-use crate::op::{Constant, Input, Op};
-use crate::tensor::{Shape, Tensor, TensorType};
+use crate::op::{Cast, Constant, Input, Op};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use onnx_protobuf::tensor_shape_proto::Dimension;
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
 use onnx_protobuf::type_proto::Value as Kind;
@@ -64,12 +64,25 @@ fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
     }
 }
 
+/// The operator of an input, the type of its value, and the element type the file declares.
+type Made = (Op, TensorType, DType);
+
+/// An input of the compiled model. Nothing would ever be stored in one without elements: a constant.
+fn port(ty: TensorType) -> Made {
+    let dtype = ty.dtype;
+    if ty.shape.elements() > 0 {
+        return (Input { ty: ty.clone() }.into(), ty, dtype);
+    }
+    let tensor = Tensor { shape: ty.shape.clone(), data: TensorData::zeros(dtype, 0) };
+    (Constant { tensor: Arc::new(tensor) }.into(), ty, dtype)
+}
+
 /// An input the user gives the value of becomes a constant. Problems have no place yet.
 fn bound(
     info: &ValueInfoProto,
     tensor: &Tensor,
     dims: Option<Vec<usize>>,
-) -> Result<(Op, TensorType), Box<Diagnostic>> {
+) -> Result<Made, Box<Diagnostic>> {
     let error = |code, m: String| Diagnostic::new(code, Default::default(), m);
     let Some((element, shape)) = declared(info) else {
         return Err(error(Code::UnsupportedType, NOT_A_TENSOR.into()).into());
@@ -86,7 +99,7 @@ fn bound(
     let tensor = bind(tensor, dtype, extents.as_deref())
         .map_err(|message| error(Code::BadOption, format!("--input-value: {message}")))?;
     let ty = tensor.ty();
-    Ok((Constant { tensor: Arc::new(tensor) }.into(), ty))
+    Ok((Constant { tensor: Arc::new(tensor) }.into(), ty, dtype))
 }
 
 /// What the given shapes say about named dimensions: the name means the same extent in all inputs.
@@ -129,7 +142,6 @@ fn input_type(
     };
     let shown = format!("{dims:?}");
     Shape::checked(dims)
-        .filter(|s| s.elements() > 0)
         .map(|shape| TensorType::new(dtype, shape))
         .ok_or_else(|| {
             error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
@@ -148,7 +160,10 @@ fn static_dims(
     let mut is_open = false;
     for (i, dim) in dims.iter().enumerate() {
         let known = match &dim.value {
-            Some(Extent::DimValue(n)) => usize::try_from(*n).ok().filter(|&n| n > 0),
+            // Some exporters write 0 for the open batch; behind it, it means no elements.
+            Some(Extent::DimValue(n)) => {
+                usize::try_from(*n).ok().filter(|&n| n > 0 || i > 0 || dims.len() == 1)
+            }
             Some(Extent::DimParam(name)) => symbols.get(name.as_str()).copied(),
             _unknown => None,
         };
