@@ -1,6 +1,6 @@
 //! Quantize: float32 to int8, or int8 to int8 of another scale. TFLite QUANTIZE.
 
-use super::{OpError, Operator, Reuse, Signature};
+use super::{Arithmetic, Elements, OpError, Operator, Reuse, Signature};
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, float, int};
@@ -14,10 +14,9 @@ impl Operator for Quantize {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        match x.dtype() {
-            DType::F32 => {}
-            DType::I8 => drop(x.per_tensor()?),
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
+        match s.arithmetic()? {
+            Arithmetic::Real => {}
+            Arithmetic::Int8 => drop(x.per_tensor()?),
         }
         s.result(0)?.per_tensor()?;
         Ok(vec![TensorType::new(DType::I8, x.shape().clone())])
@@ -26,16 +25,13 @@ impl Operator for Quantize {
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let (scale, zero_point) = s.result(0)?.per_tensor()?;
-        let y = match &x.data {
-            TensorData::F32(v) => v.iter().map(|&x| quantize_i8(x, scale, zero_point)).collect(),
-            TensorData::I8(v) => {
+        let y = match s.elements(x)? {
+            Elements::Real(v) => v.iter().map(|&x| quantize_i8(x, scale, zero_point)).collect(),
+            Elements::Int8(v) => {
                 let (from, zero_in) = s.operand(0)?.per_tensor()?;
                 let m = Multiplier::from_real(f64::from(from) / f64::from(scale));
                 let one = |&x: &i8| m.finish(i32::from(x) - zero_in, zero_point, (-128, 127)) as i8;
                 v.iter().map(one).collect()
-            }
-            TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-                return Err(OpError::types(s));
             }
         };
         Ok(vec![Tensor { shape: x.shape.clone(), data: TensorData::I8(y) }])

@@ -1,10 +1,11 @@
 //! Building graph nodes for one ONNX node: types are inferred as it goes, and what depends on
 //! constants only is computed at once (shape arithmetic never becomes code).
 
-use crate::diagnostic::Origin;
+use crate::diagnostic::{Code, Origin};
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, Op, OpError, Reshape, Transpose};
-use crate::tensor::{Shape, Tensor, TensorType};
+use crate::op::{Cast, Constant, Op, OpError, Reshape, Transpose};
+use crate::tensor::{DType, Shape, Tensor, TensorType};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -15,6 +16,24 @@ const MAX_GROWN_BYTES: usize = 1 << 20;
 pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
 pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+
+/// Results of operators on constants, so that what an unrolled loop computes again from the same
+/// weights is there once.
+#[derive(Debug, Default)]
+pub struct Memo {
+    by_operands: BTreeMap<Vec<ValueId>, Vec<(Op, Vec<ValueId>)>>,
+}
+
+impl Memo {
+    fn find(&self, op: &Op, operands: &[ValueId]) -> Option<Vec<ValueId>> {
+        let known = self.by_operands.get(operands)?;
+        known.iter().find(|(o, _)| o == op).map(|(_, results)| results.clone())
+    }
+
+    fn keep(&mut self, op: Op, operands: &[ValueId], results: &[ValueId]) {
+        self.by_operands.entry(operands.to_vec()).or_default().push((op, results.to_vec()));
+    }
+}
 
 /// Adds nodes that stand for one node of the file.
 #[derive(Debug)]
@@ -27,13 +46,17 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// What was computed from constants.
+    pub memo: &'g mut Memo,
+    /// float32 values behind narrowed ones: chains of operators stay in float32.
+    pub wide: &'g mut BTreeMap<ValueId, ValueId>,
 }
 
 impl Builder<'_> {
     /// Type of a value.
     #[must_use]
     pub fn ty(&self, value: ValueId) -> TensorType {
-        let empty = || TensorType::new(crate::DType::F32, Shape(vec![0]));
+        let empty = || TensorType::new(DType::F32, Shape(vec![0]));
         self.graph.value(value).map_or_else(empty, |v| v.ty.clone())
     }
 
@@ -48,6 +71,38 @@ impl Builder<'_> {
     pub fn data(&self, value: ValueId) -> Option<Arc<Tensor>> {
         let Op::Constant(c) = &self.graph.get(value.node)?.op else { return None };
         Some(c.tensor.clone())
+    }
+
+    /// Whether a value is an input of the model.
+    #[must_use]
+    pub fn is_input(&self, value: ValueId) -> bool {
+        self.graph.get(value.node).is_some_and(|n| matches!(n.op, Op::Input(_)))
+    }
+
+    /// Names of the inputs a value depends on, for advice to give their values: the value itself, or
+    /// lists and single numbers it is computed from. Empty when it depends on anything larger, or on
+    /// very many nodes.
+    #[must_use]
+    pub fn inputs_behind(&self, value: ValueId) -> Vec<String> {
+        let (mut names, mut pending) = (BTreeSet::new(), vec![value]);
+        let mut seen = BTreeSet::new();
+        while let Some(next) = pending.pop() {
+            if !seen.insert(next.node) {
+                continue;
+            }
+            if seen.len() > 256 {
+                return Vec::new();
+            }
+            if !self.is_input(next) {
+                pending.extend(self.graph.operands(next.node));
+            } else if let Some(v) = self.graph.value(next) {
+                if next != value && v.ty.shape.rank() > 1 {
+                    return Vec::new();
+                }
+                names.insert(v.name.clone());
+            }
+        }
+        names.into_iter().collect()
     }
 
     /// A constant.
@@ -70,6 +125,9 @@ impl Builder<'_> {
 
     /// An operator with any number of results.
     ///
+    /// float16, bfloat16 and float64 are types of storage: an operator that does not take them
+    /// computes in float32 and its results are narrowed.
+    ///
     /// # Errors
     /// Operands it does not accept.
     pub fn add_all(
@@ -77,7 +135,52 @@ impl Builder<'_> {
         op: impl Into<Op>,
         operands: &[ValueId],
     ) -> Result<Vec<ValueId>, OpError> {
-        let id = self.graph.add_with(op.into(), operands, Vec::new(), self.origin.clone());
+        let op = op.into();
+        let is_conversion = matches!(op, Op::Cast(_));
+        let storage = operands.iter().map(|&v| self.ty(v).dtype).find(|d| d.is_storage_float());
+        let Some(storage) = storage.filter(|_| !is_conversion) else {
+            return self.add_plain(op, operands);
+        };
+        if !operands.iter().any(|v| self.wide.contains_key(v)) {
+            let before = self.add_plain(op.clone(), operands);
+            if !before.as_ref().is_err_and(|e| e.code == Code::UnsupportedType) {
+                return before;
+            }
+        }
+        let wide: Vec<ValueId> =
+            operands.iter().map(|&v| self.widened(v)).collect::<Result<_, _>>()?;
+        let results = self.add_plain(op, &wide)?;
+        results.into_iter().map(|v| self.narrowed(v, storage)).collect()
+    }
+
+    /// A value in float32, when its type is one of storage.
+    fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
+        if let Some(&wide) = self.wide.get(&value) {
+            return Ok(wide);
+        }
+        if !self.ty(value).dtype.is_storage_float() {
+            return Ok(value);
+        }
+        let wide = self.add(Cast { to: DType::F32 }, &[value])?;
+        self.wide.insert(value, wide);
+        Ok(wide)
+    }
+
+    /// A float32 value in a type of storage; nobody may read it, then it goes away.
+    fn narrowed(&mut self, value: ValueId, storage: DType) -> Result<ValueId, OpError> {
+        if self.ty(value).dtype != DType::F32 {
+            return Ok(value);
+        }
+        let narrow = self.add(Cast { to: storage }, &[value])?;
+        self.wide.insert(narrow, value);
+        Ok(narrow)
+    }
+
+    fn add_plain(&mut self, op: Op, operands: &[ValueId]) -> Result<Vec<ValueId>, OpError> {
+        if let Some(known) = self.memo.find(&op, operands) {
+            return Ok(known);
+        }
+        let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
         let types = self.infer(id)?;
         let name = &self.name;
         let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
@@ -87,7 +190,11 @@ impl Builder<'_> {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
-            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+            let results: Vec<ValueId> = tensors.into_iter().map(|t| self.constant(t)).collect();
+            if let Some(node) = self.graph.get(id) {
+                self.memo.keep(node.op.clone(), operands, &results);
+            }
+            return Ok(results);
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
@@ -133,7 +240,7 @@ impl Builder<'_> {
         if bytes > MAX_GROWN_BYTES.max(given) {
             return None;
         }
-        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
+        let left = self.budget.checked_sub(bytes)?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)

@@ -297,7 +297,12 @@ fn is_zero(c: &Context<'_, '_>, value: ValueId) -> bool {
 fn lengths(c: &mut Context<'_, '_>, x: ValueId) -> Result<Option<ValueId>, OpError> {
     let Some(value) = c.optional(LENGTHS) else { return Ok(None) };
     let Some(data) = c.build.data(value) else { return Ok(Some(value)) };
-    let steps = c.build.shape(x).first().copied().unwrap_or(0);
+    let dims = c.build.shape(x);
+    let (steps, batch) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
+    if data.shape.0 != [batch] {
+        let message = format!("sequence_lens has the shape {} instead of {batch}", data.shape);
+        return Err(OpError::invalid(message));
+    }
     let given =
         data.to_i64().ok_or_else(|| OpError::invalid("sequence_lens should be integers"))?;
     let mut lengths = Vec::new();
