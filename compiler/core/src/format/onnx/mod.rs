@@ -5,6 +5,7 @@
 
 mod attribute;
 mod build;
+mod external;
 mod flow;
 mod function;
 mod inputs;
@@ -19,6 +20,7 @@ mod tensor;
 mod testing;
 mod wire;
 
+pub use external::external_files;
 pub use flow::operators as flow_operators;
 pub use read::{OPSETS, read};
 pub use summary::summary;
