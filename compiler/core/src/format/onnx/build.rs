@@ -4,7 +4,7 @@
 use crate::diagnostic::Origin;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Op, OpError, Reshape, Transpose};
-use crate::tensor::{Shape, Tensor, TensorType};
+use crate::tensor::{QuantParams, Shape, Tensor, TensorType};
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -62,7 +62,20 @@ impl Builder<'_> {
     /// # Errors
     /// Operands it does not accept.
     pub fn add(&mut self, op: impl Into<Op>, operands: &[ValueId]) -> Result<ValueId, OpError> {
-        self.add_all(op, operands)?
+        self.add_quantized(op, operands, None)
+    }
+
+    /// An operator with one result of this quantization; by default that of moved int8 elements.
+    ///
+    /// # Errors
+    /// Operands it does not accept.
+    pub fn add_quantized(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<ValueId, OpError> {
+        self.add_results(op.into(), operands, quant)?
             .first()
             .copied()
             .ok_or_else(|| OpError::invalid("the operator has no result"))
@@ -77,28 +90,47 @@ impl Builder<'_> {
         op: impl Into<Op>,
         operands: &[ValueId],
     ) -> Result<Vec<ValueId>, OpError> {
-        let id = self.graph.add_with(op.into(), operands, Vec::new(), self.origin.clone());
-        let types = self.infer(id)?;
+        self.add_results(op.into(), operands, None)
+    }
+
+    fn add_results(
+        &mut self,
+        op: Op,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<Vec<ValueId>, OpError> {
+        let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
+        let quant = quant.or_else(|| self.inherited(id));
+        let types = self.infer(id, quant.as_ref())?;
         let name = &self.name;
-        let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
+        let value = |ty: TensorType| Value { name: name.clone(), ty, quant: quant.clone() };
         let results: Vec<Value> = types.into_iter().map(value).collect();
         let count = results.len();
         if let Some(node) = self.graph.get_mut(id) {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
-            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+            let quant = quant.or_else(|| self.moved(id));
+            let constant = |t| match quant.clone() {
+                Some(quant) => self.quantized_constant(t, quant),
+                None => self.constant(t),
+            };
+            return Ok(tensors.into_iter().map(constant).collect());
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
 
     /// Result types. Inference may look at the declared results for their quantization; a node of
-    /// this reader has none yet, so it sees one result like operand 0, without quantization.
-    fn infer(&self, id: crate::graph::NodeId) -> Result<Vec<TensorType>, OpError> {
+    /// this reader has none yet, so it sees one result like operand 0, with the quantization to come.
+    fn infer(
+        &self,
+        id: crate::graph::NodeId,
+        quant: Option<&QuantParams>,
+    ) -> Result<Vec<TensorType>, OpError> {
         let mut signature = self.graph.signature(id);
         if let Some(first) = signature.operands.first() {
             let results = vec![crate::op::ValueInfo {
-                quant: None,
+                quant,
                 constant: None,
                 name: &self.name,
                 ..*first

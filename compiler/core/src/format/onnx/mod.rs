@@ -8,6 +8,7 @@ mod build;
 mod ints;
 pub mod ops;
 mod order;
+mod quant;
 mod read;
 mod summary;
 mod tensor;

@@ -11,6 +11,7 @@ mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod quantize;
 mod reduce;
 mod resize;
 mod shape;
@@ -63,6 +64,7 @@ pub const READERS: &[Entry] = &[
     ("Conv", &[(1, conv::conv)]),
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
+    ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("Elu", &[(6, activation::elu)]),
@@ -103,6 +105,7 @@ pub const READERS: &[Entry] = &[
     ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
     ("Pow", &[(7, activation::pow)]),
+    ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
     ("RMSNormalization", &[(23, moments::rms)]),
     ("Range", &[(11, fill::range)]),
     ("Reciprocal", &[(6, activation::reciprocal)]),
