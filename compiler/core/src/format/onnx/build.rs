@@ -129,12 +129,8 @@ impl Builder<'_> {
     ) -> Result<Vec<TensorType>, OpError> {
         let mut signature = self.graph.signature(id);
         if let Some(first) = signature.operands.first() {
-            let results = vec![crate::op::ValueInfo {
-                quant,
-                constant: None,
-                name: &self.name,
-                ..*first
-            }];
+            let results =
+                vec![crate::op::ValueInfo { quant, constant: None, name: &self.name, ..*first }];
             signature.results = results;
         }
         self.graph.get(id).map_or_else(|| Ok(Vec::new()), |n| n.op.infer(&signature))

@@ -203,9 +203,7 @@ fn check_reach(weights: &[i64], bias: Option<&[i32]>, channels: usize) -> Option
     let fits = |c: usize| {
         let b = bias.and_then(|b| b.get(c)).copied().unwrap_or(0);
         let reach = weights.get(c).map(|w| w.saturating_mul(255 + 128));
-        reach.is_some_and(|r| {
-            r.saturating_add(i64::from(b.unsigned_abs())) <= i64::from(i32::MAX)
-        })
+        reach.is_some_and(|r| r.saturating_add(i64::from(b.unsigned_abs())) <= i64::from(i32::MAX))
     };
     (0..channels).all(fits).then_some(())
 }

@@ -169,9 +169,9 @@ fn alias(graph: &mut Graph, id: NodeId) -> Option<()> {
         return Some(());
     }
     let agrees = |user: NodeId| {
-        graph.get(user).is_some_and(|n| {
-            moves(&n.op) && n.results.first().is_some_and(|v| v.quant == to.quant)
-        })
+        graph
+            .get(user)
+            .is_some_and(|n| moves(&n.op) && n.results.first().is_some_and(|v| v.quant == to.quant))
     };
     if from.quant.is_some() || !graph.users(x).into_iter().all(|(user, _)| agrees(user)) {
         return None;
@@ -225,8 +225,7 @@ fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
     if !(moves(&mover.op) || ordered) || mover.results.len() != 1 || !is_sole_use(graph, result) {
         return None;
     }
-    let range =
-        if ordered { 0..2 } else { moved_operands(graph, result.node)? };
+    let range = if ordered { 0..2 } else { moved_operands(graph, result.node)? };
     let (op, origin) = (mover.op.clone(), mover.origin.clone());
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let mut operands = graph.operands(result.node);

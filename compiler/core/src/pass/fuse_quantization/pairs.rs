@@ -1,6 +1,8 @@
 //! Operators without weights: sums, products, means, pooling, softmax.
 
-use super::edit::{Quantized, accepts, as_int8, constant, dequantized, int8_like, is_sole_use, replace};
+use super::edit::{
+    Quantized, accepts, as_int8, constant, dequantized, int8_like, is_sole_use, replace,
+};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::kernels::window::Padding;
 use crate::numeric::Rounding;

@@ -18,10 +18,8 @@ pub fn is_quantized(graph: &Graph) -> bool {
 #[must_use]
 pub fn float_reason(graph: &Graph, id: NodeId) -> Option<String> {
     let node = graph.get(id)?;
-    let is_border = matches!(
-        node.op,
-        Op::Input(_) | Op::Constant(_) | Op::Dequantize(_) | Op::Quantize(_)
-    );
+    let is_border =
+        matches!(node.op, Op::Input(_) | Op::Constant(_) | Op::Dequantize(_) | Op::Quantize(_));
     let is_float = node.results.iter().any(|v| v.ty.dtype == DType::F32);
     if is_border || !is_float {
         return None;
@@ -58,7 +56,8 @@ fn result_reason(graph: &Graph, result: ValueId) -> Option<String> {
         return Some("its float result is a model output".into());
     }
     let users = graph.users(result);
-    let reader = users.iter().filter_map(|(u, _)| graph.get(*u)).find(|n| !matches!(n.op, Op::Quantize(_)));
+    let reader =
+        users.iter().filter_map(|(u, _)| graph.get(*u)).find(|n| !matches!(n.op, Op::Quantize(_)));
     if let Some(reader) = reader {
         return Some(format!("{} reads its result as float", reader.op.name()));
     }
