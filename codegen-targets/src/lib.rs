@@ -9,12 +9,12 @@ mod manifest;
 pub mod rust;
 
 use std::collections::BTreeMap;
-use tinycc_core::DType;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use tinycc_core::kir::{KernelBuilder, Module};
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};
 use tinycc_core::pass::Pass;
+use tinycc_core::{DType, SmallType};
 
 /// Emitted files: relative path -> bytes, in path order.
 pub type Artifacts = BTreeMap<String, Vec<u8>>;
@@ -127,10 +127,19 @@ fn no_such_example(target: &dyn Target, wanted: &str) -> Diagnostics {
 fn dtype_letter(dtype: DType) -> char {
     match dtype {
         DType::I8 => 'b',
+        DType::U8 => 'B',
         DType::I16 => 'h',
+        DType::U16 => 'H',
         DType::I32 => 'i',
+        DType::U32 => 'I',
         DType::I64 => 'q',
+        DType::U64 => 'Q',
+        DType::F16 => 'e',
+        DType::BF16 => 'E',
         DType::F32 => 'f',
+        DType::F64 => 'd',
         DType::Bool => '?',
+        DType::Small(SmallType::I2 | SmallType::I4) => 'b',
+        DType::Small(_) => 'B',
     }
 }

@@ -25,7 +25,7 @@ pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
-pub use signature::{OpError, Signature, ValueInfo};
+pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
 /// What an operator answers. All methods are pure; none may panic on any attributes or operands.

@@ -2,7 +2,7 @@
 //! operator itself.
 
 use super::conv2d::dims4;
-use super::{OpError, Reuse, Signature};
+use super::{Arithmetic, Elements, OpError, Reuse, Signature};
 use crate::kernels::pool::{Pool, PoolKind};
 use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
@@ -56,13 +56,12 @@ impl PoolAttributes {
     pub fn infer(&self, s: &Signature<'_>, kind: PoolKind) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        match x.dtype() {
-            DType::F32 => {}
-            DType::I8 => {
+        match s.arithmetic()? {
+            Arithmetic::Real => {}
+            Arithmetic::Int8 => {
                 x.per_tensor()?;
                 s.result(0)?.per_tensor()?;
             }
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
         }
         let pool = self.pool(s, kind)?;
         let Window { batch, y, x: columns } = pool.window;
@@ -85,18 +84,15 @@ impl PoolAttributes {
     ) -> Result<Vec<Tensor>, OpError> {
         let pool = self.pool(s, kind)?;
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
-        let data = match &x.data {
-            TensorData::I8(v) => {
+        let data = match s.elements(x)? {
+            Elements::Int8(v) => {
                 let (scale, zero_point) = s.result(0)?.per_tensor()?;
                 let (lo, hi) = self.activation.range_i8(scale, zero_point);
                 let one = |taps: &[i8]| int8(taps).clamp(lo, hi) as i8;
                 TensorData::I8(each_window(&pool, v, one))
             }
-            TensorData::F32(v) => {
+            Elements::Real(v) => {
                 TensorData::F32(each_window(&pool, v, |t| self.activation.apply_f32(real(t))))
-            }
-            TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-                return Err(OpError::types(s));
             }
         };
         Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data }])

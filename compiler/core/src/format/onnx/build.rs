@@ -1,10 +1,11 @@
 //! Building graph nodes for one ONNX node: types are inferred as it goes, and what depends on
 //! constants only is computed at once (shape arithmetic never becomes code).
 
-use crate::diagnostic::Origin;
+use crate::diagnostic::{Code, Origin};
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, Op, OpError, Reshape, Transpose};
-use crate::tensor::{QuantParams, Shape, Tensor, TensorType};
+use crate::op::{Cast, Constant, Op, OpError, Reshape, Transpose};
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorType};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -27,13 +28,15 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// float32 values behind narrowed ones: chains of operators stay in float32.
+    pub wide: &'g mut BTreeMap<ValueId, ValueId>,
 }
 
 impl Builder<'_> {
     /// Type of a value.
     #[must_use]
     pub fn ty(&self, value: ValueId) -> TensorType {
-        let empty = || TensorType::new(crate::DType::F32, Shape(vec![0]));
+        let empty = || TensorType::new(DType::F32, Shape(vec![0]));
         self.graph.value(value).map_or_else(empty, |v| v.ty.clone())
     }
 
@@ -83,6 +86,9 @@ impl Builder<'_> {
 
     /// An operator with any number of results.
     ///
+    /// float16, bfloat16 and float64 are types of storage: an operator that does not take them
+    /// computes in float32 and its results are narrowed.
+    ///
     /// # Errors
     /// Operands it does not accept.
     pub fn add_all(
@@ -94,6 +100,52 @@ impl Builder<'_> {
     }
 
     fn add_results(
+        &mut self,
+        op: Op,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<Vec<ValueId>, OpError> {
+        let is_conversion = matches!(op, Op::Cast(_));
+        let storage = operands.iter().map(|&v| self.ty(v).dtype).find(|d| d.is_storage_float());
+        let Some(storage) = storage.filter(|_| !is_conversion) else {
+            return self.add_plain(op, operands, quant);
+        };
+        if !operands.iter().any(|v| self.wide.contains_key(v)) {
+            let before = self.add_plain(op.clone(), operands, quant.clone());
+            if !before.as_ref().is_err_and(|e| e.code == Code::UnsupportedType) {
+                return before;
+            }
+        }
+        let wide: Vec<ValueId> =
+            operands.iter().map(|&v| self.widened(v)).collect::<Result<_, _>>()?;
+        let results = self.add_plain(op, &wide, quant)?;
+        results.into_iter().map(|v| self.narrowed(v, storage)).collect()
+    }
+
+    /// A value in float32, when its type is one of storage.
+    fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
+        if let Some(&wide) = self.wide.get(&value) {
+            return Ok(wide);
+        }
+        if !self.ty(value).dtype.is_storage_float() {
+            return Ok(value);
+        }
+        let wide = self.add(Cast { to: DType::F32 }, &[value])?;
+        self.wide.insert(value, wide);
+        Ok(wide)
+    }
+
+    /// A float32 value in a type of storage; nobody may read it, then it goes away.
+    fn narrowed(&mut self, value: ValueId, storage: DType) -> Result<ValueId, OpError> {
+        if self.ty(value).dtype != DType::F32 {
+            return Ok(value);
+        }
+        let narrow = self.add(Cast { to: storage }, &[value])?;
+        self.wide.insert(narrow, value);
+        Ok(narrow)
+    }
+
+    fn add_plain(
         &mut self,
         op: Op,
         operands: &[ValueId],

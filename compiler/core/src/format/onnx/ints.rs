@@ -6,30 +6,15 @@ use crate::kernels::reduce::Reduction;
 use crate::op::{OpError, ReduceAttributes};
 use crate::tensor::{DType, Shape, Tensor, TensorData};
 
-/// Elements as int64; `None` for floats.
+/// Elements as int64; `None` for floats and for uint64 beyond it.
 fn wide(t: &Tensor) -> Option<Vec<i64>> {
-    match &t.data {
-        TensorData::F32(_) => None,
-        TensorData::Bool(v) => Some(v.iter().map(|&b| i64::from(b != 0)).collect()),
-        TensorData::I8(_) | TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) => {
-            t.to_i64()
-        }
-    }
+    t.to_i64()
 }
 
 fn narrow(values: Vec<i64>, dtype: DType) -> Option<TensorData> {
-    Some(match dtype {
-        DType::I64 => TensorData::I64(values),
-        DType::I32 => TensorData::I32(all(values, |v| i32::try_from(v).ok())?),
-        DType::I16 => TensorData::I16(all(values, |v| i16::try_from(v).ok())?),
-        DType::I8 => TensorData::I8(all(values, |v| i8::try_from(v).ok())?),
-        DType::Bool => TensorData::Bool(values.into_iter().map(|v| u8::from(v != 0)).collect()),
-        DType::F32 => return None,
-    })
-}
-
-fn all<T>(values: Vec<i64>, f: impl Fn(i64) -> Option<T>) -> Option<Vec<T>> {
-    values.into_iter().map(f).collect()
+    let wide: Vec<i128> = values.into_iter().map(i128::from).collect();
+    let data = TensorData::from_i128(dtype, &wide)?;
+    (dtype == DType::Bool || data.to_i128()? == wide).then_some(data)
 }
 
 /// The result of a binary operator on two constants of one type, if it is one of those here.

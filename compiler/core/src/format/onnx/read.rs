@@ -105,6 +105,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         values: BTreeMap::new(),
         named: BTreeSet::new(),
         budget: MAX_FOLDED_BYTES,
+        wide: BTreeMap::new(),
         refused: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
@@ -146,6 +147,8 @@ struct Reader<'a> {
     named: BTreeSet<ValueId>,
     /// Bytes that constants computed while reading may still take.
     budget: usize,
+    /// float32 values behind narrowed ones.
+    wide: BTreeMap<ValueId, ValueId>,
     /// Results of nodes that were not read: readers of them are passed over.
     refused: BTreeSet<&'a str>,
     problems: Diagnostics,
@@ -359,8 +362,8 @@ impl<'a> Reader<'a> {
         let read = find(operator, self.opset)
             .ok_or_else(|| OpError::unsupported("the operator is not supported"))?;
         let name = node.output.first().cloned().unwrap_or_default();
-        let mut builder =
-            Builder { graph: &mut self.graph, origin, name, budget: &mut self.budget };
+        let (budget, wide) = (&mut self.budget, &mut self.wide);
+        let mut builder = Builder { graph: &mut self.graph, origin, name, budget, wide };
         if let [Some(a)] = operands.as_slice()
             && let Some(x) = builder.data(*a)
             && let Some(folded) = ints::unary(operator, &x)?
