@@ -123,7 +123,10 @@ impl Builder<'_> {
     }
 
     /// A value in float32, when its type is one of storage.
-    fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
         if let Some(&wide) = self.wide.get(&value) {
             return Ok(wide);
         }

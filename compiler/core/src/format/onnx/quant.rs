@@ -7,7 +7,7 @@
 
 use super::build::Builder;
 use crate::graph::{NodeId, ValueId};
-use crate::op::{Op, OpError, QuantRule, Reshape};
+use crate::op::{FlipSign, Op, OpError, QuantRule, Reshape};
 use crate::tensor::{DType, QuantParams, Shape, Tensor};
 
 impl Builder<'_> {
@@ -40,8 +40,39 @@ impl Builder<'_> {
             (Some(quant), Some(tensor)) => {
                 Ok(self.quantized_constant(tensor.as_ref().clone(), quant))
             }
-            (quant, _) => self.add_quantized(op, &[x], quant),
+            (quant, _) => {
+                let alias = self.add(op, &[x])?;
+                if let Some(value) = self.graph.value_mut(alias) {
+                    value.quant = quant;
+                }
+                Ok(alias)
+            }
         }
+    }
+
+    /// A value of integers that stand for themselves; constants of the file are that already.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn plain(&mut self, x: ValueId) -> Result<ValueId, OpError> {
+        if self.ty(x).dtype != DType::I8 || self.quant(x).is_none() {
+            return Ok(x);
+        }
+        self.labelled(x, None)
+    }
+
+    /// uint8 as int8, or int8 as uint8, 128 apart.
+    ///
+    /// # Errors
+    /// Other types.
+    pub fn flipped(&mut self, x: ValueId) -> Result<ValueId, OpError> {
+        if let Some(node) = self.graph.get(x.node)
+            && matches!(node.op, Op::FlipSign(_))
+            && let Some(&before) = self.graph.operands(x.node).first()
+        {
+            return Ok(before);
+        }
+        self.add(FlipSign, &[x])
     }
 
     /// What moved or compared int8 elements stand for: what the operand's do.

@@ -377,6 +377,13 @@ impl<'a> Reader<'a> {
             *builder.budget -= folded.ty().bytes();
             return Ok(vec![builder.constant(folded)]);
         }
+        let mut operands = operands;
+        if !takes_quantized(operator) {
+            // To it they are plain integers: their quantization is that of other readers.
+            for operand in operands.iter_mut().flatten() {
+                *operand = builder.plain(*operand)?;
+            }
+        }
         let mut context = Context {
             attributes: Attributes::of(node),
             opset: self.opset,
@@ -422,6 +429,29 @@ impl<'a> Reader<'a> {
         }
         self.graph.set_outputs(outputs);
     }
+}
+
+/// Operators that move int8 elements, or say themselves what they stand for.
+fn takes_quantized(operator: &str) -> bool {
+    let name = operator.rsplit("::").next().unwrap_or(operator);
+    let moves = [
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "MaxPool",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ];
+    name == "DequantizeLinear" || name.starts_with("QLinear") || name == "QGemm" || moves.contains(&name)
 }
 
 /// An error about a tensor of the file, not about an operator.

@@ -22,7 +22,7 @@ mod tests;
 use super::Pass;
 use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, NodeId, ValueId};
-use crate::op::{Dequantize, MaxPool2d, Op, Quantize};
+use crate::op::{Dequantize, FlipSign, MaxPool2d, Op, Quantize, Reshape};
 use crate::tensor::{DType, QuantParams};
 use edit::{Quantized, as_int8, dequantized, is_sole_use, replace};
 pub use reason::float_reason;
@@ -76,8 +76,11 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
                 .or_else(|| layers::fuse(graph, id))
                 .or_else(|| pairs::fuse(graph, id))
         }
+        Op::FlipSign(_) => flip_back(graph, id),
         Op::ArgMax(_) | Op::ArgMin(_) => position(graph, id),
-        op if moves(op) => alias(graph, id).or_else(|| sink(graph, id)),
+        op if moves(op) => alias(graph, id)
+            .or_else(|| sink(graph, id))
+            .or_else(|| sink_flip(graph, id)),
         _other => None,
     }
 }
@@ -177,6 +180,58 @@ fn alias(graph: &mut Graph, id: NodeId) -> Option<()> {
         return None;
     }
     graph.value_mut(x)?.quant = to.quant;
+    Some(())
+}
+
+/// int8 to uint8 and back is nothing.
+fn flip_back(graph: &mut Graph, id: NodeId) -> Option<()> {
+    let between = *graph.operands(id).first()?;
+    let Op::FlipSign(_) = graph.get(between.node)?.op else { return None };
+    let x = *graph.operands(between.node).first()?;
+    let (from, to) = (graph.value(x)?.quant.clone(), graph.get(id)?.results.first()?.clone());
+    if !is_used(graph, id) {
+        return None;
+    }
+    if from == to.quant {
+        graph.replace_uses(id.result(0), x);
+        return Some(());
+    }
+    replace(graph, id, Reshape { shape: to.ty.shape }.into(), &[x], id)
+}
+
+/// Moving what was made uint8: the int8 elements are moved, then made uint8. Operators that put
+/// zeros between are left alone: the zeros differ.
+fn sink_flip(graph: &mut Graph, id: NodeId) -> Option<()> {
+    let node = graph.get(id)?;
+    let (op, results, origin) = (node.op.clone(), node.results.clone(), node.origin.clone());
+    if matches!(op, Op::Pad(_)) || results.iter().any(|v| v.ty.dtype != DType::U8) {
+        return None;
+    }
+    let mut operands = graph.operands(id);
+    let range = moved_operands(graph, id)?;
+    let mut quant = None;
+    for operand in operands.get_mut(range)? {
+        let Op::FlipSign(_) = graph.get(operand.node)?.op else { return None };
+        *operand = *graph.operands(operand.node).first()?;
+        quant = graph.value(*operand)?.quant.clone();
+    }
+    if operands.iter().any(|&v| graph.value(v).is_some_and(|v| v.ty.dtype == DType::I8 && v.quant != quant)) {
+        return None;
+    }
+    let mut inner = results.clone();
+    for v in &mut inner {
+        v.ty.dtype = DType::I8;
+        v.quant.clone_from(&quant);
+    }
+    let moved = graph.add_with(op, &operands, inner, origin.clone());
+    if !edit::accepts(graph, moved) {
+        return None;
+    }
+    for (r, value) in results.into_iter().enumerate() {
+        let op = FlipSign.into();
+        let flipped = graph.add_with(op, &[moved.result(r)], vec![value], origin.clone());
+        graph.replace_uses(id.result(r), flipped.result(0));
+    }
     Some(())
 }
 

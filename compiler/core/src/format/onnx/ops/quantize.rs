@@ -1,11 +1,12 @@
 //! QuantizeLinear and DequantizeLinear. With constant parameters per tensor they become the core's
 //! operators, whose int8 side carries the parameters; dequantized constants become floats that carry
-//! them. Everything else is plain arithmetic.
+//! them. Everything else is plain arithmetic (`quantize_plain`).
 
-use super::Context;
+use super::{Context, quantize_plain as plain};
+use crate::format::onnx::tensor;
 use crate::graph::ValueId;
 use crate::numeric::Rounding;
-use crate::op::{Dequantize, OpError, Quantize};
+use crate::op::{Cast, Dequantize, OpError, Quantize};
 use crate::tensor::{DType, QuantParams, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -27,15 +28,10 @@ impl Params {
     ///
     /// # Errors
     /// Operands that do not fit each other or the tensor.
-    pub fn read(
-        c: &Context<'_, '_>,
-        (scale, zero_point): (usize, usize),
-        axis: i64,
-        dims: &[usize],
-    ) -> Result<Option<Self>, OpError> {
-        let Some(data) = c.build.data(c.operand(scale)?) else { return Ok(None) };
+    pub fn read(c: &Context<'_, '_>, o: &Operands) -> Result<Option<Self>, OpError> {
+        let Some(data) = c.build.data(o.scale) else { return Ok(None) };
         let Some(scales) = data.as_f32() else { return Ok(None) };
-        let zeros = match c.optional(zero_point) {
+        let zeros = match o.zero_point {
             None => vec![0; scales.len()],
             Some(z) => match c.build.data(z) {
                 None => return Ok(None),
@@ -45,13 +41,13 @@ impl Params {
                 },
             },
         };
-        if c.attributes.int("block_size")?.unwrap_or(0) != 0 || data.shape.rank() > 1 {
+        if o.block != 0 || data.shape.rank() > 1 {
             return Ok(None);
         }
         if !scales.iter().all(|s| s.is_finite() && *s > 0.0) {
             return Ok(None);
         }
-        Self::new(c, scales.to_vec(), zeros, axis, dims).map(Some)
+        Self::new(c, scales.to_vec(), zeros, o.axis, &c.build.shape(o.x)).map(Some)
     }
 
     fn new(
@@ -85,11 +81,16 @@ impl Params {
         Ok(Self { scales, zero_points, axis: Some(axis) })
     }
 
-    /// For the core, if the zero points are int8.
+    /// For the core, of int8 and uint8 elements: uint8 ones become int8, 128 less.
     #[must_use]
-    pub fn int8(&self) -> Option<QuantParams> {
+    pub fn int8(&self, dtype: DType) -> Option<QuantParams> {
+        let offset = match dtype {
+            DType::I8 => 0,
+            DType::U8 => 128,
+            _other => return None,
+        };
         let zero_points: Result<Vec<i32>, _> =
-            self.zero_points.iter().map(|&z| i8::try_from(z).map(i32::from)).collect();
+            self.zero_points.iter().map(|&z| i8::try_from(z - offset).map(i32::from)).collect();
         let (scales, axis) = (self.scales.clone(), self.axis);
         Some(QuantParams { scales, zero_points: zero_points.ok()?, axis })
     }
@@ -105,45 +106,98 @@ impl Params {
 
 /// y = (x - zero point) * scale.
 pub fn dequantize_linear(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    let axis = c.attributes.int("axis")?.unwrap_or(1);
-    let dims = c.build.shape(x);
-    let Some(params) = Params::read(c, (1, 2), axis, &dims)? else {
-        return Err(OpError::unsupported("scale and zero point must be constant"));
-    };
-    Ok(vec![dequantized(c, x, &params)?])
+    let operands = Operands::of(c, (0, 1, 2))?;
+    Ok(vec![dequantized(c, &operands)?])
 }
 
-/// The float that `x` stands for.
+/// y = clamp(round_half_even(x / scale) + zero point).
+pub fn quantize_linear(c: &mut Context<'_, '_>) -> Read {
+    let operands = Operands::of(c, (0, 1, 2))?;
+    let to = match (operands.zero_point, c.attributes.int("output_dtype")?.unwrap_or(0)) {
+        (Some(z), _) => c.build.ty(z).dtype,
+        (None, 0) => DType::U8,
+        (None, code) => tensor::dtype(i32::try_from(code).unwrap_or(0))?,
+    };
+    Ok(vec![quantized(c, &operands, to)?])
+}
+
+/// A tensor, its scale and zero point, and how they lie along it.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands {
+    /// Integers or floats.
+    pub x: ValueId,
+    /// Scales.
+    pub scale: ValueId,
+    /// Zero points, 0 when left out.
+    pub zero_point: Option<ValueId>,
+    /// Dimension of parameters that are a list.
+    pub axis: i64,
+    /// Elements along `axis` that share parameters; 0 where there are no blocks.
+    pub block: usize,
+}
+
+impl Operands {
+    /// From the operands of these numbers.
+    ///
+    /// # Errors
+    /// Missing operands, or attributes that do not fit.
+    pub fn of(
+        c: &Context<'_, '_>,
+        (x, scale, zero_point): (usize, usize, usize),
+    ) -> Result<Self, OpError> {
+        let axis = c.attributes.int("axis")?.unwrap_or(1);
+        let block = c.attributes.int("block_size")?.unwrap_or(0);
+        let block = usize::try_from(block)
+            .map_err(|_| OpError::invalid(format!("block_size {block} is negative")))?;
+        let (x, scale) = (c.operand(x)?, c.operand(scale)?);
+        Ok(Self { x, scale, zero_point: c.optional(zero_point), axis, block })
+    }
+
+    /// The same without attributes of the node: parameters lie along `axis`.
+    ///
+    /// # Errors
+    /// Missing operands.
+    pub fn along(
+        c: &Context<'_, '_>,
+        (x, scale, zero_point): (usize, usize, usize),
+        axis: i64,
+    ) -> Result<Self, OpError> {
+        let (x, scale) = (c.operand(x)?, c.operand(scale)?);
+        Ok(Self { x, scale, zero_point: c.optional(zero_point), axis, block: 0 })
+    }
+}
+
+/// The float that integers stand for.
 ///
 /// # Errors
-/// Element types that are not supported.
-pub fn dequantized(
-    c: &mut Context<'_, '_>,
-    x: ValueId,
-    params: &Params,
-) -> Result<ValueId, OpError> {
-    let ty = c.build.ty(x);
-    if let Some(data) = c.build.data(x) {
-        return constant(c, &data, params);
+/// Element types that are not supported, operands that do not fit.
+pub fn dequantized(c: &mut Context<'_, '_>, o: &Operands) -> Result<ValueId, OpError> {
+    let dtype = c.build.ty(o.x).dtype;
+    let Some(params) = Params::read(c, o)? else { return plain::dequantized(c, o) };
+    if let Some(data) = c.build.data(o.x)
+        && let Some(integers) = data.to_i64()
+    {
+        return constant(c, &data, &integers, &params);
     }
-    match (ty.dtype, params.int8()) {
-        (DType::I8, Some(quant)) if params.axis.is_none() => {
+    match params.int8(dtype) {
+        Some(quant) if params.axis.is_none() => {
+            let x = if dtype == DType::U8 { c.build.flipped(o.x)? } else { o.x };
             let x = c.build.labelled(x, Some(quant))?;
             c.build.apply(Dequantize, x)
         }
-        _other => Err(OpError::unsupported(format!(
-            "{} quantized in this way is not supported",
-            ty.dtype
-        ))),
+        _other => plain::dequantized(c, o),
     }
 }
 
 /// The floats of constant integers. They stay constants although they take four times the bytes:
 /// the pass `fuse-quantization` makes them int8 again where a layer computes with integers.
-fn constant(c: &mut Context<'_, '_>, x: &Tensor, params: &Params) -> Result<ValueId, OpError> {
-    let values = x.to_i64().ok_or_else(|| OpError::invalid("integers expected"))?;
-    let bytes = values.len().saturating_mul(4);
+fn constant(
+    c: &mut Context<'_, '_>,
+    x: &Tensor,
+    integers: &[i64],
+    params: &Params,
+) -> Result<ValueId, OpError> {
+    let bytes = integers.len().saturating_mul(4);
     let left = c.build.budget.checked_sub(bytes.saturating_sub(x.ty().bytes()));
     let left = left.ok_or_else(|| OpError::unsupported("the quantized constants are too large"))?;
     *c.build.budget = left;
@@ -151,44 +205,33 @@ fn constant(c: &mut Context<'_, '_>, x: &Tensor, params: &Params) -> Result<Valu
     let real = |(i, &q): (usize, &i64)| {
         let p = params.index(i, dims);
         // As onnxruntime computes it: the difference is a float32, the product rounds once.
-        (q.saturating_sub(params.zero_points[p])) as f32 * params.scales[p]
+        q.saturating_sub(params.zero_points[p]) as f32 * params.scales[p]
     };
-    let data = TensorData::F32(values.iter().enumerate().map(real).collect());
+    let data = TensorData::F32(integers.iter().enumerate().map(real).collect());
     let tensor = Tensor { shape: x.shape.clone(), data };
-    let quant = if x.data.dtype() == DType::I8 { params.int8() } else { None };
-    Ok(match quant {
+    Ok(match params.int8(x.data.dtype()) {
         Some(quant) => c.build.quantized_constant(tensor, quant),
         None => c.build.constant(tensor),
     })
 }
 
-/// y = clamp(round_half_even(x / scale) + zero point).
-pub fn quantize_linear(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    let axis = c.attributes.int("axis")?.unwrap_or(1);
-    let dims = c.build.shape(x);
-    let Some(params) = Params::read(c, (1, 2), axis, &dims)? else {
-        return Err(OpError::unsupported("scale and zero point must be constant"));
-    };
-    let to = c.optional(2).map_or(DType::I8, |z| c.build.ty(z).dtype);
-    Ok(vec![quantized(c, x, &params, to)?])
-}
-
-/// The integers of type `to` nearest to `x`.
+/// The integers of type `to` nearest to a float.
 ///
 /// # Errors
-/// Element types that are not supported.
+/// Element types that are not supported, operands that do not fit.
 pub fn quantized(
     c: &mut Context<'_, '_>,
-    x: ValueId,
-    params: &Params,
+    o: &Operands,
     to: DType,
 ) -> Result<ValueId, OpError> {
-    match (to, params.int8()) {
-        (DType::I8, Some(quant)) if params.axis.is_none() => {
-            let op = Quantize { rounding: Rounding::HalfEven };
-            c.build.add_quantized(op, &[x], Some(quant))
-        }
-        _other => Err(OpError::unsupported(format!("quantizing to {to} is not supported"))),
-    }
+    let quant = Params::read(c, o)?.filter(|p| p.axis.is_none()).and_then(|p| p.int8(to));
+    let Some(quant) = quant else { return plain::quantized(c, o, to) };
+    let x = match c.build.ty(o.x).dtype {
+        DType::F32 => o.x,
+        dtype if dtype.is_int() => c.build.apply(Cast { to: DType::F32 }, o.x)?,
+        _storage => c.build.widened(o.x)?,
+    };
+    let op = Quantize { rounding: Rounding::HalfEven };
+    let y = c.build.add_quantized(op, &[x], Some(quant))?;
+    if to == DType::U8 { c.build.flipped(y) } else { Ok(y) }
 }
