@@ -8,6 +8,7 @@ use crate::numeric::Activation;
 use crate::op::{
     AveragePool2d, MaxPool2d, Mean, OpError, Pad, PoolAttributes, ReduceAttributes, ReduceMax,
 };
+use crate::tensor::{DType, QuantParams};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -30,9 +31,16 @@ pub fn average_pool(c: &mut Context<'_, '_>) -> Read {
 /// Maximum of the taps inside the input.
 pub fn max_pool(c: &mut Context<'_, '_>) -> Read {
     let (x, dims, spatial) = window(c)?;
+    let is_unsigned = c.build.ty(x).dtype == DType::U8;
+    let mut x = if is_unsigned { c.build.flipped(x)? } else { x };
+    if c.build.ty(x).dtype == DType::I8 && c.build.quant(x).is_none() {
+        // Plain integers, as far as anybody knows: any scale keeps their order.
+        x = c.build.labelled(x, Some(QuantParams::per_tensor(1.0, 0)))?;
+    }
     let x = channels_last(&mut c.build, x)?;
     let y = c.build.add(MaxPool2d(attributes(&spatial)), &[x])?;
-    Ok(vec![channels_first(&mut c.build, y, dims.len())?])
+    let y = channels_first(&mut c.build, y, dims.len())?;
+    Ok(vec![if is_unsigned { c.build.flipped(y)? } else { y }])
 }
 
 fn window(c: &Context<'_, '_>) -> Result<(ValueId, Vec<usize>, Spatial), OpError> {
