@@ -7,6 +7,7 @@
 mod additive;
 mod arg;
 mod binary;
+mod indexing;
 mod movement;
 mod pool;
 mod reduce;
@@ -20,6 +21,7 @@ mod weights;
 
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
+pub use crate::kernels::combine::Combine;
 pub use arg::ArgAttributes;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
@@ -153,6 +155,7 @@ operators! {
     Cast => cast,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
@@ -162,6 +165,8 @@ operators! {
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
     HardSwish => hard_swish,
     L2Normalization => l2_normalization,
@@ -187,6 +192,8 @@ operators! {
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,
@@ -199,6 +206,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,
