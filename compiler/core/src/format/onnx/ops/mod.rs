@@ -11,6 +11,7 @@ mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
@@ -71,6 +72,7 @@ pub const READERS: &[Entry] = &[
     ("Expand", &[(8, fill::expand)]),
     ("Flatten", &[(1, movement::flatten)]),
     ("Floor", &[(6, elementwise::floor)]),
+    ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
@@ -83,6 +85,7 @@ pub const READERS: &[Entry] = &[
     ("HardSwish", &[(14, activation::hard_swish)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
+    ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, elementwise::constants_only)]),
@@ -104,6 +107,7 @@ pub const READERS: &[Entry] = &[
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
     ("Pow", &[(7, activation::pow)]),
     ("RMSNormalization", &[(23, moments::rms)]),
+    ("RNN", &[(7, recurrent::rnn)]),
     ("Range", &[(11, fill::range)]),
     ("Reciprocal", &[(6, activation::reciprocal)]),
     ("ReduceL1", &[(1, reduce::l1)]),
