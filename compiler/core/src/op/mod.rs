@@ -7,6 +7,7 @@
 mod additive;
 mod arg;
 mod binary;
+mod indexing;
 mod gate;
 mod movement;
 mod pool;
@@ -22,6 +23,7 @@ mod weights;
 
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
+pub use crate::kernels::combine::Combine;
 pub use arg::ArgAttributes;
 pub use gate::GateFunction;
 pub use mirror_pad::Mirror;
@@ -164,6 +166,7 @@ operators! {
     Cast => cast,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
@@ -174,6 +177,8 @@ operators! {
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
     Gru => gru,
     HardSwish => hard_swish,
@@ -203,6 +208,8 @@ operators! {
     Rnn => rnn,
     Round => round,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,
@@ -215,6 +222,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,
