@@ -7,7 +7,7 @@ use peak_alloc::PeakAlloc;
 use tinycc_tests::build::file;
 use tinycc_tests::cases::root;
 use tinycc_tests::fuzz;
-use tinycc_tests::onnx_make::{bytes, cnn, movement};
+use tinycc_tests::onnx_make::{bytes, cnn, movement, recurrent};
 use tinycc_tests::onnx_mutate::{activations, mutate};
 
 #[global_allocator]
@@ -19,6 +19,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     for opset in [9, 13, 17, 24] {
         seeds.push((format!("cnn opset {opset}"), bytes(&cnn(opset))));
         seeds.push((format!("movement opset {opset}"), bytes(&movement(opset))));
+        seeds.push((format!("recurrent opset {opset}"), bytes(&recurrent(opset))));
         seeds.push((format!("activations opset {opset}"), bytes(&activations(opset))));
     }
     let trained = root().join("fixtures/fmnist_two_exit/fmnist_two_exit.onnx");

@@ -62,7 +62,7 @@ mod error;
 #[cfg(feature = "c")]
 pub use c::CLibrary;
 pub use error::Error;
-pub use tinycc_driver::{CoreName, Diagnostics, Options, Report, RuntimeName};
+pub use tinycc_driver::{CoreName, Diagnostics, IoLayout, Options, Report, RuntimeName};
 
 use cargo::Cargo;
 use std::path::{Path, PathBuf};
@@ -159,6 +159,12 @@ impl Config {
     pub fn input_value(mut self, value: impl ToString) -> Self {
         self.given.add("input-value", value.to_string());
         self
+    }
+
+    /// Order of the dimensions of inputs and outputs: an [`IoLayout`] or its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn io_layout(self, layout: impl ToString) -> Self {
+        self.set("io-layout", layout.to_string())
     }
 
     /// Emits a whole cargo package around the module (`--crate`).

@@ -135,7 +135,9 @@ impl<'a> Compiler<'a> {
         }
         let values = self.options.input_values.iter();
         let input_values = values.map(|v| (v.name.clone(), v.tensor())).collect();
-        let options = format::ReadOptions { file: self.file.clone(), input_shapes, input_values };
+        let io_layout = self.options.io_layout.into();
+        let file = self.file.clone();
+        let options = format::ReadOptions { file, input_shapes, input_values, io_layout };
         format::read(self.bytes, &options)
     }
 

@@ -17,6 +17,24 @@ pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
 pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
 
+/// Results of operators on constants, so that what an unrolled loop computes again from the same
+/// weights is there once.
+#[derive(Debug, Default)]
+pub struct Memo {
+    by_operands: BTreeMap<Vec<ValueId>, Vec<(Op, Vec<ValueId>)>>,
+}
+
+impl Memo {
+    fn find(&self, op: &Op, operands: &[ValueId]) -> Option<Vec<ValueId>> {
+        let known = self.by_operands.get(operands)?;
+        known.iter().find(|(o, _)| o == op).map(|(_, results)| results.clone())
+    }
+
+    fn keep(&mut self, op: Op, operands: &[ValueId], results: &[ValueId]) {
+        self.by_operands.entry(operands.to_vec()).or_default().push((op, results.to_vec()));
+    }
+}
+
 /// Adds nodes that stand for one node of the file.
 #[derive(Debug)]
 pub struct Builder<'g> {
@@ -28,6 +46,8 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// What was computed from constants.
+    pub memo: &'g mut Memo,
     /// float32 values behind narrowed ones: chains of operators stay in float32.
     pub wide: &'g mut BTreeMap<ValueId, ValueId>,
 }
@@ -157,6 +177,9 @@ impl Builder<'_> {
     }
 
     fn add_plain(&mut self, op: Op, operands: &[ValueId]) -> Result<Vec<ValueId>, OpError> {
+        if let Some(known) = self.memo.find(&op, operands) {
+            return Ok(known);
+        }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
         let types = self.infer(id)?;
         let name = &self.name;
@@ -167,7 +190,11 @@ impl Builder<'_> {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
-            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+            let results: Vec<ValueId> = tensors.into_iter().map(|t| self.constant(t)).collect();
+            if let Some(node) = self.graph.get(id) {
+                self.memo.keep(node.op.clone(), operands, &results);
+            }
+            return Ok(results);
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
@@ -213,7 +240,7 @@ impl Builder<'_> {
         if bytes > MAX_GROWN_BYTES.max(given) {
             return None;
         }
-        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
+        let left = self.budget.checked_sub(bytes)?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)
