@@ -19,6 +19,7 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
+mod spatial;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -84,6 +85,7 @@ pub const READERS: &[Entry] = &[
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
+    ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
     ("Greater", &[(7, elementwise::constants_only)]),
     ("GreaterOrEqual", &[(12, elementwise::constants_only)]),
@@ -99,6 +101,7 @@ pub const READERS: &[Entry] = &[
     ("LessOrEqual", &[(12, elementwise::constants_only)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
     ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
