@@ -7,8 +7,8 @@
 mod additive;
 mod arg;
 mod binary;
-mod indexing;
 mod gate;
+mod indexing;
 mod movement;
 mod pool;
 mod recurrent;
@@ -21,9 +21,9 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
+pub use crate::kernels::combine::Combine;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
-pub use crate::kernels::combine::Combine;
 pub use arg::ArgAttributes;
 pub use gate::GateFunction;
 pub use mirror_pad::Mirror;
