@@ -345,11 +345,9 @@ impl<'a> Reader<'a> {
             }
         };
         let shown = format!("{dims:?}");
-        Shape::checked(dims)
-            .map(|shape| TensorType::new(dtype, shape))
-            .ok_or_else(|| {
-                error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
-            })
+        Shape::checked(dims).map(|shape| TensorType::new(dtype, shape)).ok_or_else(|| {
+            error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
+        })
     }
 
     /// The first extent may be open and is then 1 (one sample); all others must be numbers.
