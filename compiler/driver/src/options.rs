@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use tinycc_core::format::Layout;
 use tinycc_core::lower::Core;
 use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_targets::Runtime;
@@ -45,6 +46,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long = "input-value", value_name = "NAME=NUMBERS"))]
     #[serde(rename = "input-value", skip_serializing_if = "Vec::is_empty")]
     pub input_values: Vec<InputValue>,
+    /// Order of the dimensions of inputs and outputs.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub io_layout: IoLayout,
     /// Emit a whole cargo package around the module; needs target rust.
     #[cfg_attr(feature = "clap", arg(long = "crate"))]
     #[serde(rename = "crate", skip_serializing_if = "is_default")]
@@ -71,6 +76,7 @@ impl Default for Options {
             max_flash: None,
             input_shapes: Vec::new(),
             input_values: Vec::new(),
+            io_layout: IoLayout::default(),
             package: false,
             runtime: RuntimeName::default(),
         }
@@ -157,6 +163,48 @@ impl From<CoreName> for Core {
 }
 
 impl fmt::Display for CoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Orders of dimensions at inputs and outputs, as spelled by users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum IoLayout {
+    /// As in the model file.
+    #[default]
+    File,
+    /// Channels last: images are [n, h, w, c].
+    Nhwc,
+    /// Channels first: images are [n, c, h, w].
+    Nchw,
+}
+
+impl IoLayout {
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IoLayout::File => "file",
+            IoLayout::Nhwc => "nhwc",
+            IoLayout::Nchw => "nchw",
+        }
+    }
+}
+
+impl From<IoLayout> for Option<Layout> {
+    fn from(layout: IoLayout) -> Self {
+        match layout {
+            IoLayout::File => None,
+            IoLayout::Nhwc => Some(Layout::ChannelsLast),
+            IoLayout::Nchw => Some(Layout::ChannelsFirst),
+        }
+    }
+}
+
+impl fmt::Display for IoLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
