@@ -26,7 +26,8 @@ impl Mul {
         let (y, zy) = s.result(0)?.per_tensor()?;
         Ok(Rescale {
             zero_points: [za, zb, zy],
-            output: Multiplier::from_real(f64::from(a) * f64::from(b) / f64::from(y)),
+            output: Multiplier::from_real(f64::from(a) * f64::from(b) / f64::from(y))
+                .rounded(s.result(0)?.quantized()?.rounding),
             range: self.activation.range_i8(y, zy),
         })
     }

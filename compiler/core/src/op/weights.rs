@@ -67,8 +67,8 @@ pub fn check_types(s: &Signature<'_>, channels: usize, axis: usize) -> Result<()
 /// Missing quantization.
 pub fn multipliers(s: &Signature<'_>, channels: usize) -> Result<Vec<Multiplier>, OpError> {
     let (x, _) = s.operand(0)?.per_tensor()?;
-    let (y, _) = s.result(0)?.per_tensor()?;
-    let w = s.operand(1)?.quantized()?;
+    s.result(0)?.per_tensor()?;
+    let (y, w) = (s.result(0)?.quantized()?, s.operand(1)?.quantized()?);
     if w.scales.len() != 1 && w.scales.len() != channels {
         return Err(OpError::invalid("as many weight scales as output channels expected"));
     }

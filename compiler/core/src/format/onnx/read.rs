@@ -451,7 +451,10 @@ fn takes_quantized(operator: &str) -> bool {
         "Transpose",
         "Unsqueeze",
     ];
-    name == "DequantizeLinear" || name.starts_with("QLinear") || name == "QGemm" || moves.contains(&name)
+    name == "DequantizeLinear"
+        || name.starts_with("QLinear")
+        || name == "QGemm"
+        || moves.contains(&name)
 }
 
 /// An error about a tensor of the file, not about an operator.

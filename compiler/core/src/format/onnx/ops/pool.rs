@@ -35,7 +35,7 @@ pub fn max_pool(c: &mut Context<'_, '_>) -> Read {
     let mut x = if is_unsigned { c.build.flipped(x)? } else { x };
     if c.build.ty(x).dtype == DType::I8 && c.build.quant(x).is_none() {
         // Plain integers, as far as anybody knows: any scale keeps their order.
-        x = c.build.labelled(x, Some(QuantParams::per_tensor(1.0, 0)))?;
+        x = c.build.labelled(x, Some(QuantParams::per_tensor(1.0, 0).half_even()))?;
     }
     let x = channels_last(&mut c.build, x)?;
     let y = c.build.add(MaxPool2d(attributes(&spatial)), &[x])?;

@@ -136,12 +136,7 @@ pub fn conv(c: &mut Context<'_, '_>) -> Read {
 }
 
 /// An int32 bias as floats; scales of input and weights are operands `x` and `w`.
-fn bias_in(
-    c: &mut Context<'_, '_>,
-    bias: ValueId,
-    x: usize,
-    w: usize,
-) -> Result<ValueId, OpError> {
+fn bias_in(c: &mut Context<'_, '_>, bias: ValueId, x: usize, w: usize) -> Result<ValueId, OpError> {
     let (x, w) = (c.operand(x)?, c.operand(w)?);
     if let (Some(x), Some(w), Some(b)) = (c.build.data(x), c.build.data(w), c.build.data(bias))
         && let (Some([x]), Some(w), Some(b)) = (x.as_f32(), w.as_f32(), b.to_i64())

@@ -6,7 +6,8 @@ use super::Context;
 use super::quantize::Operands;
 use crate::graph::ValueId;
 use crate::op::{
-    BroadcastTo, Cast, Maximum, Minimum, OpError, ReduceAttributes, ReduceMax, ReduceMin, Reshape, Round,
+    BroadcastTo, Cast, Maximum, Minimum, OpError, ReduceAttributes, ReduceMax, ReduceMin, Reshape,
+    Round,
 };
 use crate::tensor::{DType, Shape, SmallType};
 
