@@ -87,6 +87,8 @@ pub struct Totals {
     pub arena_proven: bool,
     /// Upper estimate of the stack of one inference, in bytes.
     pub stack_bytes_estimate: usize,
+    /// Layers that only reorder dimensions: where the layout of the file and of the kernels meet.
+    pub transposes: usize,
 }
 
 impl Report {
@@ -111,6 +113,7 @@ impl Report {
                 arena_lower_bound: module.arena_lower_bound,
                 arena_proven: module.arena_proven,
                 stack_bytes_estimate: emitted.stack_bytes,
+                transposes: module.layers.iter().filter(|l| is_transpose(l)).count(),
             },
         }
     }
@@ -157,7 +160,13 @@ impl Report {
             ("arena", format!("{} ({proof})", bytes(t.arena_bytes))),
             ("stack", format!("at most about {}", bytes(t.stack_bytes_estimate))),
         ];
-        lines.map(|(key, value)| format!("{key:<6} {value}\n")).concat()
+        let layout = match t.transposes {
+            0 => None,
+            1 => Some("1 transpose remains; try --io-layout".to_string()),
+            n => Some(format!("{n} transposes remain; try --io-layout")),
+        };
+        let lines = lines.into_iter().chain(layout.map(|text| ("layout", text)));
+        lines.map(|(key, value)| format!("{key:<6} {value}\n")).collect()
     }
 
     /// Pretty-printed JSON with a final newline.
@@ -170,6 +179,10 @@ impl Report {
 /// Pretty-printed JSON with a final newline. The types of this crate always serialise.
 pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map_or_else(|e| format!("\"{e}\"\n"), |text| text + "\n")
+}
+
+fn is_transpose(layer: &Layer) -> bool {
+    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn port_info(port: &Port) -> PortInfo {

@@ -9,6 +9,7 @@ pub mod index;
 pub mod matmul;
 pub mod pointwise;
 pub mod pool;
+pub mod recurrent;
 pub mod reduce;
 pub mod requantize;
 pub mod transpose_conv;

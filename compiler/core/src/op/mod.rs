@@ -7,8 +7,10 @@
 mod additive;
 mod arg;
 mod binary;
+mod gate;
 mod movement;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod rows;
@@ -21,8 +23,10 @@ mod weights;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
+pub use gate::GateFunction;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
+pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
@@ -66,6 +70,13 @@ pub trait Operator {
     /// through `eval` replaces it (pass `tabulate`).
     fn is_elementwise_unary(&self) -> bool {
         false
+    }
+
+    /// The same operator without the results that are not marked in `read`, the others in their
+    /// order; `None` where results come together or none is left out (pass `remove-dead`).
+    fn with_results(&self, read: &[bool]) -> Option<Op> {
+        let _ = read;
+        None
     }
 
     /// Builds the kernel, specialised to shapes, constants and quantization.
@@ -164,12 +175,14 @@ operators! {
     FullyConnected => fully_connected,
     Gather => gather,
     Gelu => gelu,
+    Gru => gru,
     HardSwish => hard_swish,
     L2Normalization => l2_normalization,
     LeakyRelu => leaky_relu,
     Log => log,
     LogSoftmax => log_softmax,
     Logistic => logistic,
+    Lstm => lstm,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
     Mean => mean,
@@ -187,6 +200,7 @@ operators! {
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
+    Rnn => rnn,
     Round => round,
     Rsqrt => rsqrt,
     Slice => slice,

@@ -4,6 +4,7 @@
 use super::{Constant, Input, Op, Operator, Signature, ValueInfo};
 use crate::diagnostic::Origin;
 use crate::graph::{Graph, Value};
+use crate::kir::bounds::Proof;
 use crate::kir::interp;
 use crate::lower::{self, Core};
 use crate::pass;
@@ -159,6 +160,21 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     let results = graph.get(node).expect("just added").results.len();
     graph.set_outputs((0..results).map(|r| node.result(r)).collect());
     graph
+}
+
+/// Every index of the operator's kernels is proved to lie in its buffer.
+pub(crate) fn check_indices(op: impl Into<Op>, operands: &[Spec], quant: &[(f32, i32)]) {
+    let op = op.into();
+    for core in [Core::Generic, Core::CortexM4] {
+        let mut graph = graph_of(&op, operands, quant);
+        pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
+        let module = lower::lower(&lower::legalise(graph, core).expect("legal")).expect("lowers");
+        assert!(!module.kernels.is_empty(), "{op:?}");
+        for kernel in &module.kernels {
+            let unproved: Vec<String> = Proof::of(kernel).unproved().map(String::from).collect();
+            assert!(unproved.is_empty(), "{op:?}: {unproved:?}");
+        }
+    }
 }
 
 /// Runs the test on given data of a single operand.

@@ -33,6 +33,9 @@ fn is_costly(op: &Op, s: &Signature<'_>) -> bool {
             | Op::BatchMatmul(_)
             | Op::AveragePool2d(_)
             | Op::MaxPool2d(_)
+            | Op::Lstm(_)
+            | Op::Gru(_)
+            | Op::Rnn(_)
     );
     let elements =
         |v: &[ValueInfo<'_>]| v.iter().fold(1usize, |n, i| n.saturating_add(i.shape().elements()));

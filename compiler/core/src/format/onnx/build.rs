@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Origin};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Cast, Constant, Op, OpError, Reshape, Transpose};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -16,6 +16,24 @@ const MAX_GROWN_BYTES: usize = 1 << 20;
 pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
 pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+
+/// Results of operators on constants, so that what an unrolled loop computes again from the same
+/// weights is there once.
+#[derive(Debug, Default)]
+pub struct Memo {
+    by_operands: BTreeMap<Vec<ValueId>, Vec<(Op, Vec<ValueId>)>>,
+}
+
+impl Memo {
+    fn find(&self, op: &Op, operands: &[ValueId]) -> Option<Vec<ValueId>> {
+        let known = self.by_operands.get(operands)?;
+        known.iter().find(|(o, _)| o == op).map(|(_, results)| results.clone())
+    }
+
+    fn keep(&mut self, op: Op, operands: &[ValueId], results: &[ValueId]) {
+        self.by_operands.entry(operands.to_vec()).or_default().push((op, results.to_vec()));
+    }
+}
 
 /// Adds nodes that stand for one node of the file.
 #[derive(Debug)]
@@ -28,6 +46,8 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// What was computed from constants.
+    pub memo: &'g mut Memo,
     /// float32 values behind narrowed ones: chains of operators stay in float32.
     pub wide: &'g mut BTreeMap<ValueId, ValueId>,
 }
@@ -51,6 +71,38 @@ impl Builder<'_> {
     pub fn data(&self, value: ValueId) -> Option<Arc<Tensor>> {
         let Op::Constant(c) = &self.graph.get(value.node)?.op else { return None };
         Some(c.tensor.clone())
+    }
+
+    /// Whether a value is an input of the model.
+    #[must_use]
+    pub fn is_input(&self, value: ValueId) -> bool {
+        self.graph.get(value.node).is_some_and(|n| matches!(n.op, Op::Input(_)))
+    }
+
+    /// Names of the inputs a value depends on, for advice to give their values: the value itself, or
+    /// lists and single numbers it is computed from. Empty when it depends on anything larger, or on
+    /// very many nodes.
+    #[must_use]
+    pub fn inputs_behind(&self, value: ValueId) -> Vec<String> {
+        let (mut names, mut pending) = (BTreeSet::new(), vec![value]);
+        let mut seen = BTreeSet::new();
+        while let Some(next) = pending.pop() {
+            if !seen.insert(next.node) {
+                continue;
+            }
+            if seen.len() > 256 {
+                return Vec::new();
+            }
+            if !self.is_input(next) {
+                pending.extend(self.graph.operands(next.node));
+            } else if let Some(v) = self.graph.value(next) {
+                if next != value && v.ty.shape.rank() > 1 {
+                    return Vec::new();
+                }
+                names.insert(v.name.clone());
+            }
+        }
+        names.into_iter().collect()
     }
 
     /// A constant.
@@ -154,6 +206,10 @@ impl Builder<'_> {
         operands: &[ValueId],
         quant: Option<QuantParams>,
     ) -> Result<Vec<ValueId>, OpError> {
+        let known = if quant.is_none() { self.memo.find(&op, operands) } else { None };
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
         let quant = quant.or_else(|| self.inherited(id));
         let types = self.infer(id, quant.as_ref())?;
@@ -165,12 +221,17 @@ impl Builder<'_> {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
+            let is_plain = quant.is_none();
             let quant = quant.or_else(|| self.moved(id));
             let constant = |t| match quant.clone() {
                 Some(quant) => self.quantized_constant(t, quant),
                 None => self.constant(t),
             };
-            return Ok(tensors.into_iter().map(constant).collect());
+            let results: Vec<ValueId> = tensors.into_iter().map(constant).collect();
+            if let Some(node) = self.graph.get(id).filter(|_| is_plain) {
+                self.memo.keep(node.op.clone(), operands, &results);
+            }
+            return Ok(results);
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
@@ -204,6 +265,9 @@ impl Builder<'_> {
                 | Op::BatchMatmul(_)
                 | Op::AveragePool2d(_)
                 | Op::MaxPool2d(_)
+                | Op::Lstm(_)
+                | Op::Gru(_)
+                | Op::Rnn(_)
         );
         let signature = self.graph.signature(id);
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
@@ -213,7 +277,7 @@ impl Builder<'_> {
         if bytes > MAX_GROWN_BYTES.max(given) {
             return None;
         }
-        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
+        let left = self.budget.checked_sub(bytes)?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)

@@ -27,6 +27,9 @@ pub fn binary(
     b: &Tensor,
     max_bytes: usize,
 ) -> Result<Option<Tensor>, OpError> {
+    if let (Some(x), Some(y)) = (a.as_f32(), b.as_f32()) {
+        return Ok(compare(op, (&a.shape, x), (&b.shape, y)));
+    }
     let (Some(x), Some(y)) = (wide(a), wide(b)) else { return Ok(None) };
     let predicate = matches!(
         op,
@@ -55,6 +58,25 @@ pub fn binary(
         .and_then(|data| Tensor::new(shape, data))
         .map(Some)
         .ok_or_else(|| OpError::invalid(format!("{op} of constants overflows or divides by zero")))
+}
+
+/// A comparison of constant floats of one shape, or with a scalar: conditions of loops.
+fn compare(op: &str, (a, x): (&Shape, &[f32]), (b, y): (&Shape, &[f32])) -> Option<Tensor> {
+    let f: fn(f32, f32) -> bool = match op {
+        "Equal" => |x, y| x == y,
+        "Less" => |x, y| x < y,
+        "LessOrEqual" => |x, y| x <= y,
+        "Greater" => |x, y| x > y,
+        "GreaterOrEqual" => |x, y| x >= y,
+        _other => return None,
+    };
+    let (shape, n) = if a.rank() >= b.rank() { (a, x.len()) } else { (b, y.len()) };
+    if !(a == b || x.len() == 1 || y.len() == 1) || n != x.len().max(y.len()) {
+        return None;
+    }
+    let at = |v: &[f32], i: usize| v.get(if v.len() == 1 { 0 } else { i }).copied();
+    let values = (0..n).map(|i| Some(u8::from(f(at(x, i)?, at(y, i)?))));
+    Tensor::new(shape.clone(), TensorData::Bool(values.collect::<Option<Vec<u8>>>()?))
 }
 
 /// The result of a unary operator on a constant integer or truth value, if it is one of those here.

@@ -15,6 +15,7 @@ mod pool;
 mod qlinear;
 mod quantize;
 mod quantize_plain;
+mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
@@ -78,6 +79,7 @@ pub const READERS: &[Entry] = &[
     ("Expand", &[(8, fill::expand)]),
     ("Flatten", &[(1, movement::flatten)]),
     ("Floor", &[(6, elementwise::floor)]),
+    ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
@@ -90,6 +92,7 @@ pub const READERS: &[Entry] = &[
     ("HardSwish", &[(14, activation::hard_swish)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
+    ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, elementwise::constants_only)]),
@@ -115,6 +118,7 @@ pub const READERS: &[Entry] = &[
     ("QLinearMatMul", &[(10, qlinear::matmul)]),
     ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
     ("RMSNormalization", &[(23, moments::rms)]),
+    ("RNN", &[(7, recurrent::rnn)]),
     ("Range", &[(11, fill::range)]),
     ("Reciprocal", &[(6, activation::reciprocal)]),
     ("ReduceL1", &[(1, reduce::l1)]),
@@ -197,10 +201,19 @@ impl Context<'_, '_> {
     /// # Errors
     /// Missing, or computed at run time.
     pub fn constant(&self, i: usize) -> Result<Arc<Tensor>, OpError> {
-        self.build.data(self.operand(i)?).ok_or_else(|| {
-            OpError::unsupported(format!(
-                "operand {i} is computed at run time; here it must be constant"
-            ))
+        let value = self.operand(i)?;
+        self.build.data(value).ok_or_else(|| {
+            let names = self.build.inputs_behind(value);
+            let is_input = self.build.is_input(value);
+            let how = if is_input { "an input of the model" } else { "computed at run time" };
+            let error =
+                OpError::unsupported(format!("operand {i} is {how}; here it must be constant"));
+            if names.is_empty() {
+                return error;
+            }
+            let flags: Vec<String> =
+                names.iter().map(|name| format!("--input-value {name}=...")).collect();
+            error.help(format!("if it never changes, give its value: {}", flags.join(" ")))
         })
     }
 
