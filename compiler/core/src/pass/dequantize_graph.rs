@@ -5,7 +5,6 @@
 use super::Pass;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
-use crate::numeric::Rounding;
 use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
 use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
 use std::sync::Arc;
@@ -186,8 +185,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
         ty: TensorType::new(DType::F32, was.ty.shape.clone()),
         quant: None,
     };
-    let op = Quantize { rounding: Rounding::HalfAway };
-    let q = graph.add_with(op.into(), &[at], vec![quantized], from.clone());
+    let q = graph.add_with(Quantize.into(), &[at], vec![quantized], from.clone());
     let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from).result(0);
     redirect(graph, at, new, &readers);
 }
