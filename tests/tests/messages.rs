@@ -125,7 +125,8 @@ fn zoo_models_of_later_scope_are_refused_by_name() {
 fn the_advice_to_give_an_input_shape_helps() {
     let bytes = file(&root().join("fixtures/bad/dynamic_height_width.tflite"));
     let input_shapes = BTreeMap::from([("in".to_string(), vec![1, 6, 7, 3])]);
-    let options = tflite::ReadOptions { file: "open.tflite".into(), input_shapes };
+    let options =
+        tflite::ReadOptions { file: "open.tflite".into(), input_shapes, ..Default::default() };
     let graph = tflite::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 6, 7, 3], "the output follows the input");
@@ -209,7 +210,8 @@ fn bad_onnx_files_are_refused_with_these_messages() {
 fn the_advice_to_give_an_onnx_input_shape_helps() {
     let (_, bytes) = bad_onnx().remove(9);
     let input_shapes = BTreeMap::from([("x".to_string(), vec![1, 3, 8, 8])]);
-    let options = ReadOptions { file: "open_shape.onnx".into(), input_shapes };
+    let options =
+        ReadOptions { file: "open_shape.onnx".into(), input_shapes, ..Default::default() };
     let graph = format::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 3, 8, 8], "the output follows the input");

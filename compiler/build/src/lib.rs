@@ -154,6 +154,13 @@ impl Config {
         self
     }
 
+    /// Replaces an input by constant numbers: `"axes=0,2"`; may be called several times.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn input_value(mut self, value: impl ToString) -> Self {
+        self.given.add("input-value", value.to_string());
+        self
+    }
+
     /// Emits a whole cargo package around the module (`--crate`).
     pub fn package(mut self, package: bool) -> Self {
         self.given.set("crate", package);

@@ -133,7 +133,9 @@ impl<'a> Compiler<'a> {
         for given in &self.options.input_shapes {
             input_shapes.insert(given.name.clone(), given.shape.clone());
         }
-        let options = format::ReadOptions { file: self.file.clone(), input_shapes };
+        let values = self.options.input_values.iter();
+        let input_values = values.map(|v| (v.name.clone(), v.tensor())).collect();
+        let options = format::ReadOptions { file: self.file.clone(), input_shapes, input_values };
         format::read(self.bytes, &options)
     }
 
@@ -192,12 +194,12 @@ impl<'a> Compiler<'a> {
             }
         }
         let mut seen = BTreeSet::new();
-        for given in &self.options.input_shapes {
-            if !seen.insert(&given.name) {
-                return Err(self.bad_option(
-                    format!("--input-shape gives \"{}\" twice", given.name),
-                    String::new(),
-                ));
+        let shapes = self.options.input_shapes.iter().map(|s| ("--input-shape", &s.name));
+        let values = self.options.input_values.iter().map(|v| ("--input-value", &v.name));
+        for (option, name) in shapes.chain(values) {
+            if !seen.insert((option, name)) {
+                let message = format!("{option} gives \"{name}\" twice");
+                return Err(self.bad_option(message, String::new()));
             }
         }
         Ok(())

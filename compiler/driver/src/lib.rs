@@ -26,7 +26,7 @@ pub mod write;
 pub use capability::{survey, unsupported};
 pub use compiler::{Compiler, Output};
 pub use name::{is_identifier, is_module, model_name, module_name};
-pub use options::{CoreName, InputShape, Options, RuntimeName, Size};
+pub use options::{CoreName, InputShape, InputValue, Options, RuntimeName, Size};
 pub use report::{LayerInfo, PortInfo, Report, Totals};
 pub use settings::Settings;
 pub use table::{Align, Table};

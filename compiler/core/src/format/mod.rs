@@ -1,5 +1,6 @@
 //! Model file formats. A reader turns bytes into a graph; nothing else of the core sees bytes.
 
+mod bind;
 pub mod onnx;
 mod summary;
 pub mod tflite;
@@ -8,6 +9,7 @@ pub use summary::{FileOperator, FileTensor, Summary};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::Graph;
+use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// What the caller knows besides the bytes.
@@ -17,6 +19,9 @@ pub struct ReadOptions {
     pub file: String,
     /// Shapes that replace those of the inputs with these names.
     pub input_shapes: BTreeMap<String, Vec<usize>>,
+    /// Constants that replace the inputs with these names: they are inputs no more. The numbers take
+    /// the declared element type if none of them changes, and the declared shape if it is known.
+    pub input_values: BTreeMap<String, Tensor>,
 }
 
 /// The formats tinycc reads.

@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Origin};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Cast, Constant, Op, OpError, Reshape, Transpose};
 use crate::tensor::{DType, Shape, Tensor, TensorType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Constants computed while reading must not fill the memory: larger ones than this are computed only
@@ -51,6 +51,38 @@ impl Builder<'_> {
     pub fn data(&self, value: ValueId) -> Option<Arc<Tensor>> {
         let Op::Constant(c) = &self.graph.get(value.node)?.op else { return None };
         Some(c.tensor.clone())
+    }
+
+    /// Whether a value is an input of the model.
+    #[must_use]
+    pub fn is_input(&self, value: ValueId) -> bool {
+        self.graph.get(value.node).is_some_and(|n| matches!(n.op, Op::Input(_)))
+    }
+
+    /// Names of the inputs a value depends on, for advice to give their values: the value itself, or
+    /// lists and single numbers it is computed from. Empty when it depends on anything larger, or on
+    /// very many nodes.
+    #[must_use]
+    pub fn inputs_behind(&self, value: ValueId) -> Vec<String> {
+        let (mut names, mut pending) = (BTreeSet::new(), vec![value]);
+        let mut seen = BTreeSet::new();
+        while let Some(next) = pending.pop() {
+            if !seen.insert(next.node) {
+                continue;
+            }
+            if seen.len() > 256 {
+                return Vec::new();
+            }
+            if !self.is_input(next) {
+                pending.extend(self.graph.operands(next.node));
+            } else if let Some(v) = self.graph.value(next) {
+                if next != value && v.ty.shape.rank() > 1 {
+                    return Vec::new();
+                }
+                names.insert(v.name.clone());
+            }
+        }
+        names.into_iter().collect()
     }
 
     /// A constant.

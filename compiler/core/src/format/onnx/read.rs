@@ -7,9 +7,10 @@ use super::ops::{Context, find};
 use super::{ints, order, tensor};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
+use crate::format::bind::bind;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Input, OpError};
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::{Shape, Tensor, TensorType};
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
 use onnx_protobuf::type_proto::Value as Kind;
 use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto, ValueInfoProto};
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
 /// Constants computed while reading must not fill the memory.
 const MAX_FOLDED_BYTES: usize = 64 << 20;
 /// Nodes in a file; far more than a network has.
@@ -232,6 +233,7 @@ impl<'a> Reader<'a> {
 
     fn read_inputs(&mut self) {
         let mut overrides = self.options.input_shapes.clone();
+        let mut given = self.options.input_values.clone();
         let mut names = Vec::new();
         for proto in &self.proto.input {
             // Old files list their initializers as inputs, too: those are constants.
@@ -240,7 +242,12 @@ impl<'a> Reader<'a> {
             }
             names.push(proto.name.clone());
             let origin = self.tensor_origin(&proto.name);
-            match self.input_type(proto, overrides.remove(&proto.name)) {
+            let dims = overrides.remove(&proto.name);
+            if let Some(tensor) = given.remove(&proto.name) {
+                self.bind_input(proto, &tensor, dims, origin);
+                continue;
+            }
+            match self.input_type(proto, dims) {
                 Err(problem) => self.problems.push(*problem),
                 Ok(ty) => {
                     let value = Value { name: proto.name.clone(), ty: ty.clone(), quant: None };
@@ -249,10 +256,48 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        for name in overrides.into_keys() {
-            let message = format!("--input-shape names \"{name}\", which is not an input");
+        let unknown = overrides.into_keys().map(|name| ("--input-shape", name));
+        for (option, name) in unknown.chain(given.into_keys().map(|name| ("--input-value", name))) {
+            let message = format!("{option} names \"{name}\", which is not an input");
             let d = Diagnostic::new(Code::BadOption, self.file.clone(), message);
             self.problems.push(d.help(format!("the inputs are: {}", names.join(", "))));
+        }
+    }
+
+    /// An input the user gives the value of becomes a constant.
+    fn bind_input(
+        &mut self,
+        proto: &'a ValueInfoProto,
+        tensor: &Tensor,
+        dims: Option<Vec<usize>>,
+        origin: Origin,
+    ) {
+        let Some(Kind::TensorType(ty)) = proto.type_.as_ref().and_then(|t| t.value.as_ref()) else {
+            let message = "the input is not a tensor (sequence, map or optional)";
+            return self.problem(Code::UnsupportedType, origin, message);
+        };
+        let dtype = match tensor::dtype(ty.elem_type) {
+            Ok(dtype) => dtype,
+            Err(error) => return self.problems.push(tensor_problem(error, origin)),
+        };
+        let known = |value: &Option<Extent>| match value {
+            Some(Extent::DimValue(n)) => usize::try_from(*n).ok(),
+            _symbol => None,
+        };
+        let declared: Option<Vec<Option<usize>>> = match dims {
+            Some(dims) => Some(dims.into_iter().map(Some).collect()),
+            None => ty.shape.as_ref().map(|s| s.dim.iter().map(|d| known(&d.value)).collect()),
+        };
+        match bind(tensor, dtype, declared.as_deref()) {
+            Err(message) => {
+                self.problem(Code::BadOption, origin, format!("--input-value: {message}"))
+            }
+            Ok(tensor) => {
+                let value = Value { name: proto.name.clone(), ty: tensor.ty(), quant: None };
+                let op = Constant { tensor: Arc::new(tensor) };
+                let node = self.graph.add(op.into(), vec![value], origin.clone());
+                self.define(&proto.name, node.result(0), origin);
+            }
         }
     }
 

@@ -173,10 +173,19 @@ impl Context<'_, '_> {
     /// # Errors
     /// Missing, or computed at run time.
     pub fn constant(&self, i: usize) -> Result<Arc<Tensor>, OpError> {
-        self.build.data(self.operand(i)?).ok_or_else(|| {
-            OpError::unsupported(format!(
-                "operand {i} is computed at run time; here it must be constant"
-            ))
+        let value = self.operand(i)?;
+        self.build.data(value).ok_or_else(|| {
+            let names = self.build.inputs_behind(value);
+            let is_input = self.build.is_input(value);
+            let how = if is_input { "an input of the model" } else { "computed at run time" };
+            let error =
+                OpError::unsupported(format!("operand {i} is {how}; here it must be constant"));
+            if names.is_empty() {
+                return error;
+            }
+            let flags: Vec<String> =
+                names.iter().map(|name| format!("--input-value {name}=...")).collect();
+            error.help(format!("if it never changes, give its value: {}", flags.join(" ")))
         })
     }
 
