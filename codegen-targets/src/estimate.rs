@@ -67,7 +67,14 @@ fn intrinsic(f: Intrinsic) -> usize {
         | Intrinsic::Sqrt
         | Intrinsic::Floor
         | Intrinsic::FAbs
-        | Intrinsic::Expm1 => 8,
+        | Intrinsic::Expm1
+        | Intrinsic::Atan
+        | Intrinsic::Cos
+        | Intrinsic::Fmod
+        | Intrinsic::Log1p
+        | Intrinsic::Pow
+        | Intrinsic::RoundEven
+        | Intrinsic::Sin => 8,
     }
 }
 

@@ -212,6 +212,20 @@ intrinsics! {
     FAbs = "fabsf"(F32) -> F32;
     /// libm `expm1f`.
     Expm1 = "expm1f"(F32) -> F32;
+    /// libm `atanf`.
+    Atan = "atanf"(F32) -> F32;
+    /// libm `cosf`.
+    Cos = "cosf"(F32) -> F32;
+    /// libm `fmodf`: the remainder of truncating division.
+    Fmod = "fmodf"(F32, F32) -> F32;
+    /// libm `log1pf`.
+    Log1p = "log1pf"(F32) -> F32;
+    /// libm `powf`.
+    Pow = "powf"(F32, F32) -> F32;
+    /// libm `rintf` as C starts: the nearest integer, the even one of two.
+    RoundEven = "rintf"(F32) -> F32;
+    /// libm `sinf`.
+    Sin = "sinf"(F32) -> F32;
 }
 
 impl Intrinsic {
@@ -228,6 +242,13 @@ impl Intrinsic {
                 | Intrinsic::Floor
                 | Intrinsic::FAbs
                 | Intrinsic::Expm1
+                | Intrinsic::Atan
+                | Intrinsic::Cos
+                | Intrinsic::Fmod
+                | Intrinsic::Log1p
+                | Intrinsic::Pow
+                | Intrinsic::RoundEven
+                | Intrinsic::Sin
         )
     }
 }

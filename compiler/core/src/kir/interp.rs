@@ -391,5 +391,12 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::Floor => Val::Float(real(0)?.floor()),
         Intrinsic::FAbs => Val::Float(real(0)?.abs()),
         Intrinsic::Expm1 => Val::Float(crate::numeric::math::expm1(real(0)?)),
+        Intrinsic::Atan => Val::Float(crate::numeric::math::atan(real(0)?)),
+        Intrinsic::Cos => Val::Float(crate::numeric::math::cos(real(0)?)),
+        Intrinsic::Fmod => Val::Float(real(0)? % real(1)?),
+        Intrinsic::Log1p => Val::Float(crate::numeric::math::log1p(real(0)?)),
+        Intrinsic::Pow => Val::Float(crate::numeric::math::pow(real(0)?, real(1)?)),
+        Intrinsic::RoundEven => Val::Float(real(0)?.round_ties_even()),
+        Intrinsic::Sin => Val::Float(crate::numeric::math::sin(real(0)?)),
     })
 }

@@ -7,6 +7,7 @@
 mod additive;
 mod arg;
 mod binary;
+mod integer;
 mod movement;
 mod pool;
 mod reduce;
@@ -21,6 +22,9 @@ mod weights;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
+pub use bitwise::Connective;
+pub use compare::Relation;
+pub use math::Function;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
 pub use reduce::ReduceAttributes;
@@ -149,8 +153,10 @@ operators! {
     ArgMin => arg_min,
     AveragePool2d => average_pool2d,
     BatchMatmul => batch_matmul,
+    Bitwise => bitwise,
     BroadcastTo => broadcast_to,
     Cast => cast,
+    Compare => compare,
     Concat => concat,
     Conv2d => conv2d,
     DepthToSpace => depth_to_space,
@@ -169,24 +175,31 @@ operators! {
     Log => log,
     LogSoftmax => log_softmax,
     Logistic => logistic,
+    Math => math,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
     Mean => mean,
     Minimum => minimum,
     MirrorPad => mirror_pad,
+    Mod => modulo,
     Mul => mul,
     Neg => neg,
     PRelu => prelu,
     Pack => pack,
     Pad => pad,
+    Pow => pow,
     Quantize => quantize,
     ReduceMax => reduce_max,
     ReduceMin => reduce_min,
+    ReduceProd => reduce_prod,
     Relu => relu,
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rsqrt => rsqrt,
+    Select => select,
+    Shift => shift,
+    Sign => sign,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,

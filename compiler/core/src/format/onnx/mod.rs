@@ -5,7 +5,6 @@
 
 mod attribute;
 mod build;
-mod ints;
 pub mod ops;
 mod order;
 mod read;

@@ -4,7 +4,7 @@
 use super::attribute::Attributes;
 use super::build::Builder;
 use super::ops::{Context, find};
-use super::{ints, order, tensor};
+use super::{order, tensor};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::format::bind::bind;
@@ -326,12 +326,9 @@ impl<'a> Reader<'a> {
             }
         };
         let shown = format!("{dims:?}");
-        Shape::checked(dims)
-            .filter(|s| s.elements() > 0)
-            .map(|shape| TensorType::new(dtype, shape))
-            .ok_or_else(|| {
-                error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
-            })
+        Shape::checked(dims).map(|shape| TensorType::new(dtype, shape)).ok_or_else(|| {
+            error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
+        })
     }
 
     /// The first extent may be open and is then 1 (one sample); all others must be numbers.
@@ -345,7 +342,10 @@ impl<'a> Reader<'a> {
         let mut is_open = false;
         for (i, dim) in dims.iter().enumerate() {
             let known = match &dim.value {
-                Some(Extent::DimValue(n)) => usize::try_from(*n).ok().filter(|&n| n > 0),
+                // Some exporters write a first extent of 0 for an open one.
+                Some(Extent::DimValue(n)) => {
+                    usize::try_from(*n).ok().filter(|&n| n > 0 || i > 0 || dims.len() == 1)
+                }
                 _symbol => None,
             };
             let extent = known.or((i == 0 && dims.len() > 1).then_some(1));
@@ -408,20 +408,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| OpError::unsupported("the operator is not supported"))?;
         let name = node.output.first().cloned().unwrap_or_default();
         let (budget, wide) = (&mut self.budget, &mut self.wide);
-        let mut builder = Builder { graph: &mut self.graph, origin, name, budget, wide };
-        if let [Some(a)] = operands.as_slice()
-            && let Some(x) = builder.data(*a)
-            && let Some(folded) = ints::unary(operator, &x)?
-        {
-            return Ok(vec![builder.constant(folded)]);
-        }
-        if let [Some(a), Some(b)] = operands.as_slice()
-            && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
-            && let Some(folded) = ints::binary(operator, &x, &y, *builder.budget)?
-        {
-            *builder.budget -= folded.ty().bytes();
-            return Ok(vec![builder.constant(folded)]);
-        }
+        let builder = Builder { graph: &mut self.graph, origin, name, budget, wide };
         let mut context = Context {
             attributes: Attributes::of(node),
             opset: self.opset,
