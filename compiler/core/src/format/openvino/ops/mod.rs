@@ -79,14 +79,22 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         Op::Unpack(o) => movement::unpack(call, o.axis),
         // Data is handled before; tables exist in kernels only.
         Op::Input(_) | Op::Constant(_) | Op::Table(_) => Err(refused(op)),
-        Op::Cumulative(_)
+        Op::Bitwise(_)
+        | Op::Compare(_)
+        | Op::Cumulative(_)
         | Op::FlipSign(_)
         | Op::GatherElements(_)
         | Op::GatherNd(_)
         | Op::Gru(_)
         | Op::Lstm(_)
         | Op::Rnn(_)
-        | Op::Round(_)
+        | Op::Math(_)
+        | Op::Mod(_)
+        | Op::Pow(_)
+        | Op::ReduceProd(_)
+        | Op::Select(_)
+        | Op::Shift(_)
+        | Op::Sign(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
         | Op::TopK(_) => Err(refused(op)),
