@@ -4,8 +4,10 @@ use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
 use crate::kernels::elementwise::broadcast;
-use crate::op::{BroadcastTo, Concat, DepthToSpace, Gather, OpError, SpaceToDepth, Tile};
-use crate::tensor::{Shape, Tensor, TensorData};
+use crate::op::{
+    BroadcastTo, Cast, Combine, Concat, Cumulative, DepthToSpace, Gather, OpError, SpaceToDepth, Tile,
+};
+use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -189,6 +191,56 @@ pub fn trilu(c: &mut Context<'_, '_>) -> Read {
     choose(c, &mask, &ty.shape, x, zero)
 }
 
+/// Ones on the diagonal that lies `k` above the main one, in the shape of the operand.
+pub fn eye_like(c: &mut Context<'_, '_>) -> Read {
+    let ty = c.build.ty(c.operand(0)?);
+    let dtype = match c.attributes.int("dtype")? {
+        Some(code) => crate::format::onnx::tensor::dtype(i32::try_from(code).unwrap_or(0))?,
+        None => ty.dtype,
+    };
+    let k = c.attributes.int("k")?.unwrap_or(0);
+    let &[rows, columns] = ty.shape.0.as_slice() else {
+        return Err(OpError::invalid(format!("the input {} is no matrix", ty.shape)));
+    };
+    if ty.shape.elements() > MAX_ELEMENTS {
+        return Err(OpError::unsupported(format!("a constant of {} is too large", ty.shape)));
+    }
+    let is_one = |at: usize| (at % columns) as i64 == ((at / columns) as i64).saturating_add(k);
+    let ones: Vec<bool> = (0..rows * columns).map(is_one).collect();
+    let wide: Vec<i128> = ones.iter().map(|&one| one.into()).collect();
+    if let Some(data) = TensorData::from_i128(dtype, &wide) {
+        return Ok(vec![c.build.tensor(vec![rows, columns], data)?]);
+    }
+    let floats = ones.iter().map(|&one| f32::from(u8::from(one))).collect();
+    let x = c.build.tensor(vec![rows, columns], TensorData::F32(floats))?;
+    if dtype == DType::F32 {
+        return Ok(vec![x]);
+    }
+    Ok(vec![c.build.apply(Cast { to: dtype }, x)?])
+}
+
+fn cumulative(c: &mut Context<'_, '_>, combine: Combine) -> Read {
+    let x = c.operand(0)?;
+    let axis = c.ints(1)?;
+    let Some(&[axis]) = axis.as_deref() else {
+        return Err(OpError::invalid("operand 1 (the axis) should be one number"));
+    };
+    let axis = c.axis(axis, c.build.shape(x).len())?;
+    let exclusive = c.attributes.flag("exclusive", false)?;
+    let reverse = c.attributes.flag("reverse", false)?;
+    Ok(vec![c.build.apply(Cumulative { axis, combine, exclusive, reverse }, x)?])
+}
+
+/// Running sums along the axis of operand 1.
+pub fn cum_sum(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Sum)
+}
+
+/// Running products along the axis of operand 1.
+pub fn cum_prod(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Product)
+}
+
 /// Block edge, and the extents of a NCHW operand.
 fn blocks(c: &Context<'_, '_>) -> Result<(ValueId, usize, [usize; 4]), OpError> {
     let x = c.operand(0)?;
@@ -269,6 +321,16 @@ mod tests {
         case("ConstantOfShape").ints(&[2], &[1, 2]).gives(13, &[1, 2], &[0.0, 0.0]);
         case("ConstantOfShape").ints(&[1], &[1 << 30]).refused(13, "too large");
         case("ConstantOfShape").ints(&[1], &[-1]).refused(13, "not possible");
+    }
+
+    #[test]
+    fn diagonals_and_running_sums() {
+        let eye = case("EyeLike").input(&[2, 3], &[0.0; 6]).int("k", 1);
+        eye.gives(9, &[2, 3], &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        pair("CumSum").ints(&[], &[-1]).gives(14, &[2], &[1.0, 3.0]);
+        pair("CumSum").ints(&[], &[0]).int("exclusive", 1).gives(14, &[2], &[0.0, 1.0]);
+        pair("CumProd").ints(&[], &[0]).int("reverse", 1).gives(26, &[2], &[2.0, 2.0]);
+        pair("CumSum").ints(&[], &[1]).refused(14, "axis 1");
     }
 
     #[test]

@@ -125,13 +125,11 @@ pub fn log_sum_exp(c: &mut Context<'_, '_>) -> Read {
 }
 
 fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
-    if c.attributes.flag("select_last_index", false)? {
-        return Err(OpError::unsupported("select_last_index is not supported"));
-    }
+    let last = c.attributes.flag("select_last_index", false)?;
     let x = c.operand(0)?;
     let mut dims = c.build.shape(x);
     let axis = c.axis(c.attributes.int("axis")?.unwrap_or(0), dims.len())?;
-    let y = c.build.apply(op(ArgAttributes { axis, index: DType::I64 }), x)?;
+    let y = c.build.apply(op(ArgAttributes { axis, index: DType::I64, last }), x)?;
     if !c.attributes.flag("keepdims", true)? {
         return Ok(vec![y]);
     }
@@ -139,12 +137,12 @@ fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
     Ok(vec![c.build.reshape(y, dims)?])
 }
 
-/// Position of the largest element, the first of equal ones.
+/// Position of the largest element, of equal ones the first, or last with `select_last_index`.
 pub fn arg_max(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMax(a).into())
 }
 
-/// Position of the smallest element, the first of equal ones.
+/// Position of the smallest element, chosen likewise.
 pub fn arg_min(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMin(a).into())
 }
@@ -175,6 +173,9 @@ mod tests {
     fn positions_and_integers() {
         let y = of("ArgMax").int("axis", 0).int("keepdims", 0).run(13).expect("reads");
         assert_eq!(y.to_i64(), Some(vec![1, 1]));
+        let ties = || case("ArgMax").input(&[3], &[5.0, 5.0, 1.0]);
+        let y = ties().int("select_last_index", 1).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![1]));
         let y = of("ArgMin").int("axis", -1).run(13).expect("reads");
         assert_eq!((y.shape.0.clone(), y.to_i64()), (vec![2, 1], Some(vec![0, 0])));
         let y = case("ReduceProd").ints(&[3], &[2, 3, 4]).run(13).expect("reads");
