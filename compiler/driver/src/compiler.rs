@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::{budget, capability};
 use std::collections::BTreeSet;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::format;
+use tinycc_core::format::{self, ExternalFiles};
 use tinycc_core::graph::Graph;
 use tinycc_core::kir::{self, Module};
 use tinycc_core::{graph, lower, pass};
@@ -20,6 +20,7 @@ pub struct Compiler<'a> {
     options: Options,
     file: String,
     inline_weights: bool,
+    external: ExternalFiles,
 }
 
 /// A compiled model.
@@ -45,7 +46,13 @@ impl<'a> Compiler<'a> {
     /// A compiler for the bytes of a model file.
     #[must_use]
     pub fn new(bytes: &'a [u8], options: Options) -> Self {
-        Self { bytes, options, file: "model".into(), inline_weights: false }
+        Self {
+            bytes,
+            options,
+            file: "model".into(),
+            inline_weights: false,
+            external: ExternalFiles::new(),
+        }
     }
 
     /// Says which file the bytes come from, for messages and the default name.
@@ -60,6 +67,13 @@ impl<'a> Compiler<'a> {
     #[must_use]
     pub fn inline_weights(mut self, inline: bool) -> Self {
         self.inline_weights = inline;
+        self
+    }
+
+    /// The files beside the model that hold its data: [`crate::external::load`] reads them.
+    #[must_use]
+    pub fn external(mut self, files: ExternalFiles) -> Self {
+        self.external = files;
         self
     }
 
@@ -135,9 +149,13 @@ impl<'a> Compiler<'a> {
         }
         let values = self.options.input_values.iter();
         let input_values = values.map(|v| (v.name.clone(), v.tensor())).collect();
-        let io_layout = self.options.io_layout.into();
-        let file = self.file.clone();
-        let options = format::ReadOptions { file, input_shapes, input_values, io_layout };
+        let options = format::ReadOptions {
+            file: self.file.clone(),
+            input_shapes,
+            input_values,
+            io_layout: self.options.io_layout.into(),
+            external: self.external.clone(),
+        };
         format::read(self.bytes, &options)
     }
 

@@ -1,5 +1,5 @@
 //! The facade: model bytes and [`Options`] in, files and a [`Report`] out. Nothing here prints or
-//! exits; only [`verify`] and [`write`](mod@write) touch the disk.
+//! exits; only [`external`], [`verify`] and [`write`](mod@write) touch the disk.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,6 +13,7 @@
 mod budget;
 mod capability;
 mod compiler;
+pub mod external;
 pub mod inspect;
 mod name;
 mod options;

@@ -89,6 +89,7 @@ mod tests {
         let mut graph = Graph::new();
         let image = graph.add(Constant { tensor }.into(), vec![value.clone()], Origin::default());
         let pool = MaxPool2d(PoolAttributes {
+            dilation: (1, 1),
             window: (window, window),
             stride: (1, 1),
             padding: Padding::Same,

@@ -153,11 +153,8 @@ impl Layer {
             add(RecurrentOperand::Hidden, self.state(c, HIDDEN, direction)?);
             if results.contains(&RecurrentResult::Cell) {
                 add(RecurrentOperand::Cell, self.state(c, CELL, direction)?);
-                let peepholes = match given_values(c, PEEPHOLES) {
-                    true => Some(self.part(c, PEEPHOLES, direction, &[3 * self.hidden])?),
-                    false => None,
-                };
-                add(RecurrentOperand::Peepholes, peepholes);
+                let rows = self.hidden.saturating_mul(3);
+                add(RecurrentOperand::Peepholes, self.optional(c, PEEPHOLES, direction, rows)?);
             }
             let attributes = RecurrentAttributes {
                 hidden: self.hidden,
@@ -226,6 +223,21 @@ impl Layer {
         c.build.reshape(one, dims.to_vec())
     }
 
+    /// Operand `i`, one row per direction; `None` when it says what leaving it out says.
+    fn optional(
+        &self,
+        c: &mut Context<'_, '_>,
+        i: usize,
+        direction: usize,
+        length: usize,
+    ) -> Result<Option<ValueId>, OpError> {
+        if c.optional(i).is_none() {
+            return Ok(None);
+        }
+        let row = self.part(c, i, direction, &[length])?;
+        Ok((!is_zero(c, row)).then_some(row))
+    }
+
     /// Both biases as one: they are added, except the last rows of GRU's when `r` comes between.
     fn bias(
         &self,
@@ -233,11 +245,9 @@ impl Layer {
         direction: usize,
         gates: usize,
     ) -> Result<Option<ValueId>, OpError> {
-        if !given_values(c, BIAS) {
-            return Ok(None);
-        }
         let rows = gates.saturating_mul(self.hidden);
-        let both = self.part(c, BIAS, direction, &[rows.saturating_mul(2)])?;
+        let both = self.optional(c, BIAS, direction, rows.saturating_mul(2))?;
+        let Some(both) = both else { return Ok(None) };
         let is_split = gates == 3 && c.attributes.flag("linear_before_reset", false)?;
         let summed = if is_split { 2 * self.hidden } else { rows };
         let (a, b) = (cut(c, both, 0, 0, summed)?, cut(c, both, 0, rows, summed)?);
@@ -257,10 +267,7 @@ impl Layer {
         i: usize,
         direction: usize,
     ) -> Result<Option<ValueId>, OpError> {
-        if !given_values(c, i) {
-            return Ok(None);
-        }
-        let value = c.operand(i)?;
+        let Some(value) = c.optional(i) else { return Ok(None) };
         let batch = c.build.shape(self.x).get(1).copied().unwrap_or(0);
         let directions = self.directions.len();
         let (axis, wanted) = match self.is_batch_first {
@@ -274,24 +281,28 @@ impl Layer {
             return Err(OpError::invalid(message));
         }
         let one = cut(c, value, axis, direction, 1)?;
-        c.build.reshape(one, vec![batch, self.hidden]).map(Some)
+        let state = c.build.reshape(one, vec![batch, self.hidden])?;
+        Ok((!is_zero(c, state)).then_some(state))
     }
 }
 
-/// Whether operand `i` is given and not made of zeros, which is what it counts as when it is left
-/// out. Exporters write zeros in its place.
-fn given_values(c: &Context<'_, '_>, i: usize) -> bool {
-    let Some(value) = c.optional(i) else { return false };
+/// Whether a value is made of zeros, which is what an operand counts as when it is left out. Exporters
+/// write zeros in its place.
+fn is_zero(c: &Context<'_, '_>, value: ValueId) -> bool {
     let data = c.build.data(value);
-    let floats = data.as_ref().and_then(|t| t.as_f32());
-    !floats.is_some_and(|v| v.iter().all(|&v| v == 0.0))
+    data.as_ref().and_then(|t| t.as_f32()).is_some_and(|v| v.iter().all(|&v| v == 0.0))
 }
 
 /// Steps that count; `None` when constants say that all of them do.
 fn lengths(c: &mut Context<'_, '_>, x: ValueId) -> Result<Option<ValueId>, OpError> {
     let Some(value) = c.optional(LENGTHS) else { return Ok(None) };
     let Some(data) = c.build.data(value) else { return Ok(Some(value)) };
-    let steps = c.build.shape(x).first().copied().unwrap_or(0);
+    let dims = c.build.shape(x);
+    let (steps, batch) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
+    if data.shape.0 != [batch] {
+        let message = format!("sequence_lens has the shape {} instead of {batch}", data.shape);
+        return Err(OpError::invalid(message));
+    }
     let given =
         data.to_i64().ok_or_else(|| OpError::invalid("sequence_lens should be integers"))?;
     let mut lengths = Vec::new();
@@ -307,8 +318,7 @@ fn lengths(c: &mut Context<'_, '_>, x: ValueId) -> Result<Option<ValueId>, OpErr
     if given.iter().all(|&n| n == steps as i64) {
         return Ok(None);
     }
-    let dims = c.build.shape(value);
-    c.build.tensor(dims, TensorData::I32(lengths)).map(Some)
+    c.build.tensor(vec![batch], TensorData::I32(lengths)).map(Some)
 }
 
 /// `size` indices of a dimension.
@@ -552,6 +562,9 @@ mod tests {
         layer().text("direction", "bidirectional").refused(14, "instead of 2");
         layer().floats(&[1, 3], &[1.0; 3]).refused(14, "1x3 instead of 1x2");
         layer().none().ints(&[1], &[3]).refused(14, "length 3 in 2 steps");
+        layer().none().ints(&[2], &[2, 2]).refused(14, "sequence_lens has the shape 2");
+        layer().floats(&[1, 3], &[0.0; 3]).refused(14, "1x3 instead of 1x2");
+        layer().floats(&[1, 2], &[0.0; 2]).gives(14, &[2, 1, 1, 1], &[1.0, 2.5]);
         layer().none().none().floats(&[1, 2, 1], &[1.0; 2]).refused(14, "operand 5");
         layer().float("clip", -1.0).refused(14, "clip");
         let named = |names: &[&str]| {
