@@ -31,6 +31,7 @@ pub use pool::PoolAttributes;
 pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
+pub use roi_align::Pooling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -170,6 +171,7 @@ operators! {
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
+    Determinant => determinant,
     Div => div,
     Elu => elu,
     Exp => exp,
@@ -207,6 +209,7 @@ operators! {
     ResizeNearest => resize_nearest,
     Rnn => rnn,
     Round => round,
+    RoiAlign => roi_align,
     Rsqrt => rsqrt,
     ScatterElements => scatter_elements,
     ScatterNd => scatter_nd,

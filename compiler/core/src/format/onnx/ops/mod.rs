@@ -19,6 +19,7 @@ mod quantize;
 mod quantize_plain;
 mod recurrent;
 mod reduce;
+mod regions;
 mod resize;
 mod shape;
 mod spatial;
@@ -78,6 +79,7 @@ pub const READERS: &[Entry] = &[
     ("CumSum", &[(11, fill::cum_sum)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
+    ("Det", &[(11, regions::determinant)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
@@ -150,6 +152,7 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("RoiAlign", &[(10, regions::roi_align)]),
     ("Round", &[(11, activation::round)]),
     ("Scatter", &[(9, indexing::scatter_elements)]),
     ("ScatterElements", &[(11, indexing::scatter_elements)]),
