@@ -7,7 +7,9 @@ mod conv;
 mod conv_transpose;
 mod elementwise;
 mod fill;
+mod indexing;
 mod integer;
+mod known;
 mod logic;
 mod moments;
 mod movement;
@@ -18,6 +20,7 @@ mod quantize;
 mod quantize_plain;
 mod recurrent;
 mod reduce;
+mod regions;
 mod resize;
 mod shape;
 mod spatial;
@@ -75,7 +78,10 @@ pub const READERS: &[Entry] = &[
     ("CastLike", &[(15, elementwise::cast_like)]),
     ("Ceil", &[(6, elementwise::ceil)]),
     ("Celu", &[(12, activation::celu)]),
+    ("CenterCropPad", &[(18, movement::center_crop_pad)]),
     ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
+    ("Col2Im", &[(18, indexing::col2im)]),
+    ("Compress", &[(9, known::compress)]),
     ("Concat", &[(4, movement::concat)]),
     ("Constant", &[(1, shape::constant)]),
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
@@ -84,8 +90,11 @@ pub const READERS: &[Entry] = &[
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("Cos", &[(7, elementwise::cos)]),
     ("Cosh", &[(9, elementwise::cosh)]),
+    ("CumProd", &[(26, fill::cum_prod)]),
+    ("CumSum", &[(11, fill::cum_sum)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
+    ("Det", &[(11, regions::determinant)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
@@ -99,6 +108,8 @@ pub const READERS: &[Entry] = &[
     ("Floor", &[(6, elementwise::floor)]),
     ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
+    ("GatherElements", &[(11, indexing::gather_elements)]),
+    ("GatherND", &[(11, indexing::gather_nd)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
@@ -125,6 +136,7 @@ pub const READERS: &[Entry] = &[
     ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
+    ("MaxUnpool", &[(9, indexing::max_unpool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
     ("Min", &[(6, elementwise::min)]),
@@ -132,6 +144,8 @@ pub const READERS: &[Entry] = &[
     ("Mod", &[(10, logic::modulo)]),
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
+    ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
     ("Or", &[(7, logic::or)]),
     ("PRelu", &[(7, activation::prelu)]),
@@ -157,7 +171,11 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("RoiAlign", &[(10, regions::roi_align)]),
     ("Round", &[(11, elementwise::round)]),
+    ("Scatter", &[(9, indexing::scatter_elements)]),
+    ("ScatterElements", &[(11, indexing::scatter_elements)]),
+    ("ScatterND", &[(11, indexing::scatter_nd)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Shrink", &[(9, elementwise::shrink)]),
@@ -181,8 +199,10 @@ pub const READERS: &[Entry] = &[
     ("Tanh", &[(6, elementwise::tanh)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
+    ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
     ("Transpose", &[(1, movement::transpose)]),
     ("Trilu", &[(14, fill::trilu)]),
+    ("Unique", &[(11, known::unique)]),
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, logic::choose)]),
