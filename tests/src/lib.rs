@@ -7,6 +7,7 @@
     reason = "test support: a broken fixture should stop the test"
 )]
 
+pub mod backend;
 pub mod batch;
 pub mod build;
 pub mod cases;
@@ -17,6 +18,7 @@ pub mod headline;
 pub mod mutate;
 pub mod onnx_make;
 pub mod onnx_mutate;
+pub mod openvino;
 pub mod packages;
 pub mod rust_batch;
 pub mod spots;

@@ -10,6 +10,8 @@ use onnx_protobuf::{
 /// Numbers of element types in the format.
 pub const FLOAT: i32 = 1;
 /// As above.
+pub const INT32: i32 = 6;
+/// As above.
 pub const INT64: i32 = 7;
 
 /// A model of one graph in the given opset.
@@ -80,6 +82,18 @@ pub fn with_int(mut node: NodeProto, name: &str, i: i64) -> NodeProto {
         name: name.into(),
         type_: AttributeType::INT.into(),
         i,
+        ..Default::default()
+    });
+    node
+}
+
+/// Adds an attribute that is a text.
+#[must_use]
+pub fn with_text(mut node: NodeProto, name: &str, text: &str) -> NodeProto {
+    node.attribute.push(AttributeProto {
+        name: name.into(),
+        type_: AttributeType::STRING.into(),
+        s: text.as_bytes().to_vec(),
         ..Default::default()
     });
     node
@@ -217,6 +231,45 @@ pub fn movement(opset: i64) -> ModelProto {
             floats("k", &[3]),
             top,
             floats("w", &[3, 5]),
+        ],
+        ..Default::default()
+    };
+    model(opset, graph)
+}
+
+/// A bidirectional LSTM with all operands, lengths at run time included, a GRU and a plain layer;
+/// only one result of each is read.
+#[must_use]
+pub fn recurrent(opset: i64) -> ModelProto {
+    let operands = ["x", "w1", "r1", "b1", "lengths", "h1", "c1", "p1"];
+    let lstm = with_text(node("LSTM", &operands, &["y1", "", "c"]), "direction", "bidirectional");
+    let gru = with_int(node("GRU", &["f1", "w2", "r2", "b2"], &["y2", "h2"]), "hidden_size", 2);
+    let rnn = with_text(node("RNN", &["f2", "w3", "r3"], &["", "h"]), "direction", "reverse");
+    let nodes = vec![
+        with_int(lstm, "hidden_size", 3),
+        node("Reshape", &["y1", "shape"], &["f1"]),
+        with_int(gru, "linear_before_reset", 1),
+        node("Reshape", &["y2", "shape"], &["f2"]),
+        with_int(rnn, "hidden_size", 4),
+    ];
+    let graph = GraphProto {
+        name: "recurrent".into(),
+        node: nodes,
+        input: vec![port("x", FLOAT, &[5, 2, 2]), port("lengths", INT32, &[2])],
+        output: vec![port("h", FLOAT, &[1, 2, 4])],
+        initializer: vec![
+            floats("w1", &[2, 12, 2]),
+            floats("r1", &[2, 12, 3]),
+            floats("b1", &[2, 24]),
+            floats("h1", &[2, 2, 3]),
+            floats("c1", &[2, 2, 3]),
+            floats("p1", &[2, 9]),
+            integers("shape", &[5, 2, -1]),
+            floats("w2", &[1, 6, 6]),
+            floats("r2", &[1, 6, 2]),
+            floats("b2", &[1, 12]),
+            floats("w3", &[1, 4, 2]),
+            floats("r3", &[1, 4, 4]),
         ],
         ..Default::default()
     };

@@ -7,7 +7,7 @@ use peak_alloc::PeakAlloc;
 use tinycc_tests::build::file;
 use tinycc_tests::cases::root;
 use tinycc_tests::fuzz;
-use tinycc_tests::onnx_make::{bytes, cnn, control_flow, movement};
+use tinycc_tests::onnx_make::{bytes, cnn, control_flow, movement, recurrent};
 use tinycc_tests::onnx_mutate::{activations, mutate};
 
 #[global_allocator]
@@ -19,6 +19,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     for opset in [9, 13, 17, 27] {
         seeds.push((format!("cnn opset {opset}"), bytes(&cnn(opset))));
         seeds.push((format!("movement opset {opset}"), bytes(&movement(opset))));
+        seeds.push((format!("recurrent opset {opset}"), bytes(&recurrent(opset))));
         seeds.push((format!("activations opset {opset}"), bytes(&activations(opset))));
         seeds.push((format!("control flow opset {opset}"), bytes(&control_flow(opset))));
     }

@@ -62,7 +62,7 @@ mod error;
 #[cfg(feature = "c")]
 pub use c::CLibrary;
 pub use error::Error;
-pub use tinycc_driver::{CoreName, Diagnostics, Options, Report, RuntimeName};
+pub use tinycc_driver::{CoreName, Diagnostics, IoLayout, Options, Report, RuntimeName};
 
 use cargo::Cargo;
 use std::path::{Path, PathBuf};
@@ -152,6 +152,19 @@ impl Config {
     pub fn input_shape(mut self, shape: impl ToString) -> Self {
         self.given.add("input-shape", shape.to_string());
         self
+    }
+
+    /// Replaces an input by constant numbers: `"axes=0,2"`; may be called several times.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn input_value(mut self, value: impl ToString) -> Self {
+        self.given.add("input-value", value.to_string());
+        self
+    }
+
+    /// Order of the dimensions of inputs and outputs: an [`IoLayout`] or its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn io_layout(self, layout: impl ToString) -> Self {
+        self.set("io-layout", layout.to_string())
     }
 
     /// Emits a whole cargo package around the module (`--crate`).

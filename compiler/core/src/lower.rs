@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use crate::kir::{Access, BufDecl, Call, Kernel, KernelBuilder, Layer, Module, Port, Ty};
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
-use crate::op::{OpError, Reuse};
+use crate::op::{Op, OpError, Reuse, Signature};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The processor the kernels are built for.
@@ -19,7 +19,8 @@ pub enum Core {
     CortexM4,
 }
 
-/// A verified graph all of whose operators have a kernel; only [`legalise`] makes one.
+/// A verified graph all of whose operators its target can express: have a kernel, after [`legalise`], or
+/// what the target itself asks for, after [`legalise_for`]. Only these two make one.
 #[derive(Clone, Debug)]
 pub struct Legal {
     graph: Graph,
@@ -47,6 +48,26 @@ pub fn legalise(graph: Graph, core: Core) -> Result<Legal, Diagnostics> {
         }
     }
     problems.into_result(Legal { graph, core })
+}
+
+/// Checks that a target which walks the graph itself can express every operator, and reports all that
+/// it cannot.
+///
+/// # Errors
+/// Verifier findings, or one diagnostic per operator that `supports` refuses.
+pub fn legalise_for(
+    graph: Graph,
+    supports: &dyn Fn(&Op, &Signature<'_>) -> Result<(), OpError>,
+) -> Result<Legal, Diagnostics> {
+    crate::graph::verify::verify(&graph)?;
+    let mut problems = Diagnostics::default();
+    for id in graph.schedule() {
+        let Some(node) = graph.get(id).filter(|n| !is_data(&n.op)) else { continue };
+        if let Err(error) = supports(&node.op, &graph.signature(id)) {
+            problems.push(error.into_diagnostic(node.origin.clone()));
+        }
+    }
+    problems.into_result(Legal { graph, core: Core::default() })
 }
 
 fn kernel_of(graph: &Graph, id: NodeId, core: Core) -> Result<Option<KernelBuilder>, OpError> {

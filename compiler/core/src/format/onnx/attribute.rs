@@ -122,6 +122,22 @@ impl<'a> Attributes<'a> {
         Ok(self.find(name, AttributeType::GRAPH)?.and_then(|a| a.g.as_ref()))
     }
 
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// Another type, or bytes that are no text.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>, OpError> {
+        let Some(found) = self.find(name, AttributeType::STRINGS)? else { return Ok(None) };
+        let text = |s: &'a Vec<u8>| std::str::from_utf8(s);
+        found
+            .strings
+            .iter()
+            .map(text)
+            .collect::<Result<_, _>>()
+            .map(Some)
+            .map_err(|_| OpError::invalid(format!("attribute \"{name}\" is not UTF-8")))
+    }
+
     /// A list of floats.
     ///
     /// # Errors

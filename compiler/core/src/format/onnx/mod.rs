@@ -12,6 +12,7 @@ mod inputs;
 mod ints;
 pub mod ops;
 mod order;
+mod quant;
 mod read;
 mod scope;
 mod summary;

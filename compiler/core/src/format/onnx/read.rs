@@ -329,6 +329,13 @@ impl Reader<'_> {
             *builder.budget -= folded.ty().bytes();
             return Ok(vec![builder.constant(folded)]);
         }
+        let mut operands = operands;
+        if !takes_quantized(operator) {
+            // To it they are plain integers: their quantization is that of other readers.
+            for operand in operands.iter_mut().flatten() {
+                *operand = builder.plain(*operand)?;
+            }
+        }
         let attributes = site.scope.attributes(site.node);
         read(&mut Context { attributes, opset, operands, outputs, build: builder })
     }
@@ -338,7 +345,7 @@ impl Reader<'_> {
         Builder {
             graph: &mut self.graph,
             origin: site.origin.clone(),
-            name: site.node.output.first().cloned().unwrap_or_default(),
+            name: site.node.output.iter().find(|n| !n.is_empty()).cloned().unwrap_or_default(),
             budget: &mut self.budget,
             memo: &mut self.memo,
             wide: &mut self.wide,
@@ -533,6 +540,32 @@ fn unknown(node: &NodeProto, opset: i64) -> OpError {
     let error = OpError::unsupported(message);
     OpError { code: Code::UnknownOperator, ..error }
         .help("`tinycc ops` lists the supported operators")
+}
+
+/// Operators that move int8 elements, or say themselves what they stand for.
+fn takes_quantized(operator: &str) -> bool {
+    let name = operator.rsplit("::").next().unwrap_or(operator);
+    let moves = [
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "MaxPool",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ];
+    name == "DequantizeLinear"
+        || name.starts_with("QLinear")
+        || name == "QGemm"
+        || moves.contains(&name)
 }
 
 /// An error about a tensor of the file, not about an operator.

@@ -113,7 +113,26 @@ impl Case {
         self.attribute(name, AttributeProto { s, type_, ..AttributeProto::default() })
     }
 
-    /// Result 0, or the messages.
+    /// A list of texts.
+    pub fn texts(self, name: &str, texts: &[&str]) -> Self {
+        let strings = texts.iter().map(|t| t.as_bytes().to_vec()).collect();
+        let type_ = AttributeType::STRINGS.into();
+        self.attribute(name, AttributeProto { strings, type_, ..AttributeProto::default() })
+    }
+
+    /// A list of floats.
+    pub fn reals(self, name: &str, floats: &[f32]) -> Self {
+        let (floats, type_) = (floats.to_vec(), AttributeType::FLOATS.into());
+        self.attribute(name, AttributeProto { floats, type_, ..AttributeProto::default() })
+    }
+
+    /// Looks at result `i` instead of result 0; those before it are left out.
+    pub fn result(mut self, i: usize) -> Self {
+        self.node.output = vec![String::new(); i];
+        self
+    }
+
+    /// The result, or the messages.
     pub fn run(mut self, opset: i64) -> Result<Tensor, String> {
         self.node.output.push("y".into());
         self.graph.output.push(ValueInfoProto { name: "y".into(), ..ValueInfoProto::default() });
