@@ -17,7 +17,7 @@ use tinycc_core::kir::{KernelBuilder, Module};
 use tinycc_core::lower::{self, Core, Legal};
 use tinycc_core::op::{Op, Signature};
 use tinycc_core::pass::Pass;
-use tinycc_core::{DType, QuantParams, TensorType};
+use tinycc_core::{DType, QuantParams, SmallType, TensorType};
 
 /// Emitted files: relative path -> bytes, in path order.
 pub type Artifacts = BTreeMap<String, Vec<u8>>;
@@ -212,10 +212,19 @@ fn no_such_example(target: &dyn Target, wanted: &str) -> Diagnostics {
 fn dtype_letter(dtype: DType) -> char {
     match dtype {
         DType::I8 => 'b',
+        DType::U8 => 'B',
         DType::I16 => 'h',
+        DType::U16 => 'H',
         DType::I32 => 'i',
+        DType::U32 => 'I',
         DType::I64 => 'q',
+        DType::U64 => 'Q',
+        DType::F16 => 'e',
+        DType::BF16 => 'E',
         DType::F32 => 'f',
+        DType::F64 => 'd',
         DType::Bool => '?',
+        DType::Small(SmallType::I2 | SmallType::I4) => 'b',
+        DType::Small(_) => 'B',
     }
 }

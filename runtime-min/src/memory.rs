@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-/// Element type of tensors and weights: `i8`, `u8`, `i16`, `i32`, `u32`, `i64` or `f32`.
+/// Element type of tensors and weights: an integer of 8 to 64 bits, `f32` or `f64`.
 ///
 /// # Safety
 /// Every bit pattern must be a value of the type, and the type must have no padding and an
@@ -20,14 +20,20 @@ unsafe impl Element for i8 {}
 unsafe impl Element for u8 {}
 // SAFETY: a number, every bit pattern is one; alignment at most 2.
 unsafe impl Element for i16 {}
+// SAFETY: a number, every bit pattern is one; alignment at most 2.
+unsafe impl Element for u16 {}
 // SAFETY: a number, every bit pattern is one; alignment at most 4.
 unsafe impl Element for i32 {}
 // SAFETY: a number, every bit pattern is one; alignment at most 4.
 unsafe impl Element for u32 {}
 // SAFETY: a number, every bit pattern is one; alignment at most 8.
 unsafe impl Element for i64 {}
+// SAFETY: a number, every bit pattern is one; alignment at most 8.
+unsafe impl Element for u64 {}
 // SAFETY: a number, every bit pattern is one (NaNs keep their bits in memory); alignment at most 4.
 unsafe impl Element for f32 {}
+// SAFETY: a number, every bit pattern is one (NaNs keep their bits in memory); alignment at most 8.
+unsafe impl Element for f64 {}
 
 /// Whether `i` is in `0..len`: one unsigned comparison. The detour over u64 keeps large indices
 /// large on 16-bit CPUs.

@@ -20,22 +20,62 @@ pub struct Member {
     pub sets: usize,
 }
 
+/// Time for the C compiler, and for the program, on one model.
+const SECONDS: u32 = 60;
+
 /// What a model did.
 pub type Outcome = Result<Vec<u8>, String>;
+
+/// How the members are compiled; warnings are always strict.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// The optimisation, for example `-O1`.
+    pub optimise: &'static str,
+    /// Whether the sanitizers watch.
+    pub sanitize: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { optimise: "-O1", sanitize: true }
+    }
+}
+
+impl Checks {
+    fn sanitizers(self) -> &'static [&'static str] {
+        if self.sanitize { SANITIZE } else { &[] }
+    }
+}
 
 /// Compiles every member (strict warnings, sanitizers), links them with a driver, and runs it.
 /// One result per member, in order: its output bytes, or what the compiler or a sanitizer said.
 #[must_use]
 pub fn run(folder: &Path, members: &[Member]) -> Vec<Outcome> {
+    run_with(folder, members, Checks::default())
+}
+
+/// The same with other checks. A member that does not compile, link, or end leaves the others alone;
+/// one that runs longer than [`SECONDS`] is ended by SIGALRM.
+#[must_use]
+pub fn run_with(folder: &Path, members: &[Member], checks: Checks) -> Vec<Outcome> {
     let mut results: Vec<Option<Outcome>> = vec![None; members.len()];
     let mut linked = Vec::new();
     for (i, member) in members.iter().enumerate() {
-        match compile(folder, &member.name) {
+        match compile(folder, &member.name, checks) {
             Ok(()) => linked.push(i),
             Err(message) => results[i] = Some(Err(message)),
         }
     }
-    let program = link(folder, members, &linked);
+    if linked.is_empty() {
+        return results.into_iter().flatten().collect();
+    }
+    let program = link(folder, members, &linked, checks);
+    if program.is_err() && members.len() > 1 {
+        for &i in &linked {
+            results[i] = run_with(folder, &members[i..=i], checks).pop();
+        }
+        linked.clear();
+    }
     let mut next = 0;
     while next < linked.len() {
         let program = match &program {
@@ -63,20 +103,30 @@ pub fn run(folder: &Path, members: &[Member]) -> Vec<Outcome> {
     results.into_iter().map(|r| r.unwrap_or_else(|| Err("it did not run".into()))).collect()
 }
 
-fn compile(folder: &Path, name: &str) -> Result<(), String> {
-    let mut command = Command::new("gcc");
-    command.args(STRICT).args(SANITIZE).arg("-O1").current_dir(folder);
+fn compile(folder: &Path, name: &str, checks: Checks) -> Result<(), String> {
+    let mut command = Command::new("timeout");
+    command.arg(format!("{SECONDS}s")).arg("gcc").current_dir(folder);
+    command.args(STRICT).args(checks.sanitizers()).arg(checks.optimise);
     command.args(["-c", &format!("{name}.c"), "-o", &format!("{name}.o")]);
     build::run(&mut command, &[]).map(drop)
 }
 
-fn link(folder: &Path, members: &[Member], linked: &[usize]) -> Result<PathBuf, String> {
+fn link(
+    folder: &Path,
+    members: &[Member],
+    linked: &[usize],
+    checks: Checks,
+) -> Result<PathBuf, String> {
     let first = members.first().map_or("none", |m| m.name.as_str());
     let source = format!("driver_{first}.c");
     std::fs::write(folder.join(&source), driver(members, linked)).map_err(|e| e.to_string())?;
     let program = folder.join(format!("driver_{first}"));
     let mut command = Command::new("gcc");
-    command.args(["-std=c99", "-Wall", "-Werror"]).args(SANITIZE).arg("-O0").current_dir(folder);
+    command
+        .args(["-std=c99", "-Wall", "-Werror"])
+        .args(checks.sanitizers())
+        .arg("-O0")
+        .current_dir(folder);
     command.arg(&source).args(linked.iter().map(|&i| format!("{}.o", members[i].name)));
     command.arg("-o").arg(&program).arg("-lm");
     build::run(&mut command, &[])?;
@@ -141,7 +191,7 @@ fn driver(members: &[Member], linked: &[usize]) -> String {
         "{ports}\nstruct model {{\n    const char *name;\n    void (*invoke)(void *);\n    \
          unsigned arena, sets, inputs, outputs;\n    const unsigned (*in)[2], (*out)[2];\n}};\n\
          static const struct model models[] = {{\n{table}    {{0, 0, 0, 0, 0, 0, 0, 0}},\n}};\n\
-         {MAIN}"
+         enum {{ SECONDS = {SECONDS} }};\n{MAIN}"
     );
     out
 }
@@ -149,6 +199,9 @@ fn driver(members: &[Member], linked: &[usize]) -> String {
 /// The arena comes from malloc with its exact size, so that the sanitizer sees its end; it is
 /// filled with a pattern, so that reading what nobody wrote shows.
 const MAIN: &str = r#"
+/* POSIX, hidden by -std=c99. */
+unsigned alarm(unsigned seconds);
+
 static int run(const struct model *m)
 {
     char path[256];
@@ -186,6 +239,7 @@ static int run(const struct model *m)
 int main(int argc, char **argv)
 {
     for (const struct model *m = models + (argc > 1 ? atoi(argv[1]) : 0); m->name != NULL; m++) {
+        alarm(SECONDS);
         if (!run(m)) {
             fprintf(stderr, "%s: files or memory\n", m->name);
             return 1;

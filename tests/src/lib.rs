@@ -7,6 +7,7 @@
     reason = "test support: a broken fixture should stop the test"
 )]
 
+pub mod backend;
 pub mod batch;
 pub mod build;
 pub mod cases;

@@ -116,6 +116,14 @@ pub fn npy(path: &Path, dtype: DType) -> TensorData {
     }
     match dtype {
         DType::I8 => TensorData::I8(load(path)),
+        DType::U8 => TensorData::U8(load(path)),
+        DType::U16 => TensorData::U16(load(path)),
+        DType::U32 => TensorData::U32(load(path)),
+        DType::U64 => TensorData::U64(load(path)),
+        DType::F64 => TensorData::F64(load(path)),
+        DType::F16 | DType::BF16 | DType::Small(_) => {
+            panic!("{}: golden files hold no {dtype}", path.display())
+        }
         DType::I16 => TensorData::I16(load(path)),
         DType::I32 => TensorData::I32(load(path)),
         DType::I64 => TensorData::I64(load(path)),

@@ -30,7 +30,7 @@ impl Random {
     }
 }
 
-const INTS: [Ty; 4] = [Ty::I32, Ty::I32, Ty::I64, Ty::U32];
+const INTS: [Ty; 5] = [Ty::I32, Ty::I32, Ty::I64, Ty::U32, Ty::U64];
 const BUFFERS: [(Ty, usize); 6] =
     [(Ty::I32, 4), (Ty::I8, 9), (Ty::U8, 24), (Ty::F32, 5), (Ty::I32, 3), (Ty::I32, 13)];
 const TABLE: [i32; 3] = [4, 7, 5];
@@ -282,7 +282,7 @@ impl Maker {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Val {
-    Int(i64),
+    Int(i128),
     Float(f32),
 }
 
@@ -348,20 +348,23 @@ struct Machine<'a> {
     inside: usize,
 }
 
-fn wrap(ty: Ty, v: i64) -> i64 {
+fn wrap(ty: Ty, v: i128) -> i128 {
     match ty {
-        Ty::Bool => i64::from(v != 0),
-        Ty::I8 => i64::from(v as i8),
-        Ty::U8 => i64::from(v as u8),
-        Ty::I16 => i64::from(v as i16),
-        Ty::I32 => i64::from(v as i32),
-        Ty::U32 => i64::from(v as u32),
-        Ty::I64 | Ty::F32 => v,
+        Ty::Bool => i128::from(v != 0),
+        Ty::I8 => i128::from(v as i8),
+        Ty::U8 => i128::from(v as u8),
+        Ty::I16 => i128::from(v as i16),
+        Ty::U16 => i128::from(v as u16),
+        Ty::I32 => i128::from(v as i32),
+        Ty::U32 => i128::from(v as u32),
+        Ty::I64 => i128::from(v as i64),
+        Ty::U64 => i128::from(v as u64),
+        Ty::F32 | Ty::F64 => v,
     }
 }
 
 impl Machine<'_> {
-    fn at(&mut self, node: usize, buf: Buf, i: i64) -> Option<usize> {
+    fn at(&mut self, node: usize, buf: Buf, i: i128) -> Option<usize> {
         let len = self.memory[buf.id as usize].len();
         let number = self.numbers.of[&node];
         let proved = self.proof.in_range(number);
@@ -379,7 +382,7 @@ impl Machine<'_> {
             match stmt {
                 Stmt::For { var, extent, step, body } => {
                     for i in (0..*extent).step_by(*step) {
-                        self.vars[var.id as usize] = Val::Int(i as i64);
+                        self.vars[var.id as usize] = Val::Int(i as i128);
                         self.block(body);
                     }
                 }
@@ -401,7 +404,7 @@ impl Machine<'_> {
         }
     }
 
-    fn int(&mut self, e: &Expr) -> i64 {
+    fn int(&mut self, e: &Expr) -> i128 {
         match self.eval(e) {
             Val::Int(v) => v,
             Val::Float(v) => panic!("float {v} for an integer"),
@@ -417,7 +420,7 @@ impl Machine<'_> {
 
     fn eval(&mut self, e: &Expr) -> Val {
         match e {
-            Expr::Int(v, _) => Val::Int(*v),
+            Expr::Int(v, ty) => Val::Int(wrap(*ty, i128::from(*v))),
             Expr::Float(v) => Val::Float(*v),
             Expr::Var(v) => self.vars[v.id as usize],
             Expr::Load(buf, index) => {
@@ -427,10 +430,10 @@ impl Machine<'_> {
                 at.map_or(zero, |i| self.memory[buf.id as usize][i])
             }
             Expr::Bin(BinOp::LogicAnd, a, b) => {
-                Val::Int(i64::from(self.int(a) != 0 && self.int(b) != 0))
+                Val::Int(i128::from(self.int(a) != 0 && self.int(b) != 0))
             }
             Expr::Bin(BinOp::LogicOr, a, b) => {
-                Val::Int(i64::from(self.int(a) != 0 || self.int(b) != 0))
+                Val::Int(i128::from(self.int(a) != 0 || self.int(b) != 0))
             }
             Expr::Bin(op, a, b) if a.ty() == Ty::F32 => {
                 let (x, y) = (self.float(a), self.float(b));
@@ -439,7 +442,7 @@ impl Machine<'_> {
                     BinOp::Sub => Val::Float(x - y),
                     BinOp::Mul => Val::Float(x * y),
                     BinOp::Div => Val::Float(x / y),
-                    BinOp::Gt => Val::Int(i64::from(x > y)),
+                    BinOp::Gt => Val::Int(i128::from(x > y)),
                     other => panic!("{other:?} of floats"),
                 }
             }
@@ -450,14 +453,16 @@ impl Machine<'_> {
             Expr::Cast(ty, a) => match (self.eval(a), ty) {
                 (Val::Int(v), Ty::F32) => Val::Float(v as f32),
                 (Val::Int(v), _) => Val::Int(wrap(*ty, v)),
-                (Val::Float(v), Ty::I8) => Val::Int(i64::from(v as i8)),
-                (Val::Float(v), Ty::U8) => Val::Int(i64::from(v as u8)),
-                (Val::Float(v), Ty::I16) => Val::Int(i64::from(v as i16)),
-                (Val::Float(v), Ty::I32) => Val::Int(i64::from(v as i32)),
-                (Val::Float(v), Ty::U32) => Val::Int(i64::from(v as u32)),
-                (Val::Float(v), Ty::I64) => Val::Int(v as i64),
-                (Val::Float(v), Ty::Bool) => Val::Int(i64::from(v != 0.0)),
-                (v @ Val::Float(_), Ty::F32) => v,
+                (Val::Float(v), Ty::I8) => Val::Int(i128::from(v as i8)),
+                (Val::Float(v), Ty::U8) => Val::Int(i128::from(v as u8)),
+                (Val::Float(v), Ty::I16) => Val::Int(i128::from(v as i16)),
+                (Val::Float(v), Ty::I32) => Val::Int(i128::from(v as i32)),
+                (Val::Float(v), Ty::U16) => Val::Int(i128::from(v as u16)),
+                (Val::Float(v), Ty::U32) => Val::Int(i128::from(v as u32)),
+                (Val::Float(v), Ty::I64) => Val::Int(i128::from(v as i64)),
+                (Val::Float(v), Ty::U64) => Val::Int(i128::from(v as u64)),
+                (Val::Float(v), Ty::Bool) => Val::Int(i128::from(v != 0.0)),
+                (v @ Val::Float(_), Ty::F32 | Ty::F64) => v,
             },
             Expr::Select(c, a, b) => {
                 if self.int(c) != 0 {
@@ -476,7 +481,7 @@ impl Machine<'_> {
             }
             Expr::Call(f, args) => {
                 let args: Vec<i32> = args.iter().map(|a| self.int(a) as i32).collect();
-                Val::Int(i64::from(match f {
+                Val::Int(i128::from(match f {
                     Intrinsic::MinI32 => args[0].min(args[1]),
                     Intrinsic::MaxI32 => args[0].max(args[1]),
                     _clamp => args[0].max(args[1]).min(args[2]),
@@ -486,7 +491,7 @@ impl Machine<'_> {
     }
 }
 
-fn integers(op: BinOp, ty: Ty, x: i64, y: i64) -> i64 {
+fn integers(op: BinOp, ty: Ty, x: i128, y: i128) -> i128 {
     let bits = 8 * ty.size() as u32;
     wrap(
         ty,
@@ -496,17 +501,17 @@ fn integers(op: BinOp, ty: Ty, x: i64, y: i64) -> i64 {
             BinOp::Mul => x.wrapping_mul(y),
             BinOp::Div => wrap(ty, x).checked_div(y).unwrap_or(0),
             BinOp::Rem => x.checked_rem(y).unwrap_or(0),
-            BinOp::Shl => x << (y as u32 % bits),
+            BinOp::Shl => x.wrapping_shl(y as u32 % bits),
             BinOp::Shr => x >> (y as u32 % bits),
             BinOp::And => x & y,
             BinOp::Or => x | y,
             BinOp::Xor => x ^ y,
-            BinOp::Lt => return i64::from(x < y),
-            BinOp::Le => return i64::from(x <= y),
-            BinOp::Gt => return i64::from(x > y),
-            BinOp::Ge => return i64::from(x >= y),
-            BinOp::Eq => return i64::from(x == y),
-            BinOp::Ne => return i64::from(x != y),
+            BinOp::Lt => return i128::from(x < y),
+            BinOp::Le => return i128::from(x <= y),
+            BinOp::Gt => return i128::from(x > y),
+            BinOp::Ge => return i128::from(x >= y),
+            BinOp::Eq => return i128::from(x == y),
+            BinOp::Ne => return i128::from(x != y),
             BinOp::LogicAnd | BinOp::LogicOr => panic!("evaluated by short circuit"),
         },
     )
@@ -516,8 +521,8 @@ fn memory(random: &mut Random) -> Vec<Vec<Val>> {
     let mut element = |ty: Ty| match ty {
         Ty::F32 => Val::Float(random.pick(&[0.0, 1.0, 3.7, -2.0, 1e30, f32::NAN, f32::INFINITY])),
         ty => {
-            let small = random.below(10) as i64 - 3;
-            let edge = random.pick(&EDGES);
+            let small = random.below(10) as i128 - 3;
+            let edge = i128::from(random.pick(&EDGES));
             Val::Int(wrap(ty, random.pick(&[small, edge])))
         }
     };

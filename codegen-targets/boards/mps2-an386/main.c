@@ -5,7 +5,7 @@
  *   TCC_MODEL_INVOKE(arena)                    one inference
  *   model_inputs[], model_outputs[]        struct io { uint32_t offset, bytes; char dtype; }, in model order: place in the
  *                                          arena and element type ('b' int8, 'B' uint8, '?' bool, 'h' int16, 'i' int32,
- *                                          'q' int64, 'f' float32)
+ *                                          'q' int64, capitals: unsigned, 'f' float32, 'd' float64, 'e' and 'E' float16 and bfloat16)
  *
  * input.bin holds any number of input sets, each being all inputs, raw little-endian, in model order; output.bin receives
  * the outputs in the same way. Without input.bin one set is made up. Exit status: 0, 1 (message), 99 (processor fault). */
@@ -131,7 +131,11 @@ static uint32_t print_element(char dtype, const uint8_t *from) {
         int16_t int16;
         int32_t int32;
         int64_t int64;
+        uint16_t uint16;
+        uint32_t uint32;
+        uint64_t uint64;
         float float32;
+        double float64;
         uint8_t raw[8];
     } value;
     memcpy(value.raw, from, sizeof value.raw);
@@ -141,7 +145,13 @@ static uint32_t print_element(char dtype, const uint8_t *from) {
     case 'h': console_signed(value.int16); return 2;
     case 'i': console_signed(value.int32); return 4;
     case 'q': console_signed(value.int64); return 8;
+    case 'H': console_unsigned(value.uint16); return 2;
+    case 'I': console_unsigned(value.uint32); return 4;
+    case 'Q': console_unsigned(value.uint64); return 8;
     case 'f': console_float(value.float32); return 4;
+    case 'd': console_float((float)value.float64); return 8;
+    case 'e': /* float16 and bfloat16: their bits */
+    case 'E': console_hex(value.uint16, 4); return 2;
     default: console_unsigned(value.raw[0]); return 1; /* uint8, bool */
     }
 }

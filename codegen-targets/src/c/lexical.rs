@@ -68,24 +68,32 @@ pub fn c_type(ty: Ty) -> &'static str {
         Ty::I8 => "int8_t",
         Ty::U8 => "uint8_t",
         Ty::I16 => "int16_t",
+        Ty::U16 => "uint16_t",
         Ty::I32 => "int32_t",
         Ty::U32 => "uint32_t",
         Ty::I64 => "int64_t",
+        Ty::U64 => "uint64_t",
         Ty::F32 => "float",
+        Ty::F64 => "double",
     }
 }
 
 /// A float literal that reads back to the same bits.
 #[must_use]
 pub fn float_literal(value: f32) -> String {
+    if value.is_finite() { format!("{value:?}f") } else { double_literal(value.into()) }
+}
+
+/// A double literal that reads back to the same bits.
+#[must_use]
+pub fn double_literal(value: f64) -> String {
     if value.is_nan() {
         return "NAN".into();
     }
     if value.is_infinite() {
         return if value > 0.0 { "INFINITY".into() } else { "-INFINITY".into() };
     }
-    let text = format!("{value:?}");
-    format!("{text}f")
+    format!("{value:?}")
 }
 
 /// Text that is safe inside a C comment and on one line.

@@ -67,10 +67,11 @@ fn int_literal(value: i64, ty: Ty) -> (String, u8) {
     let level = if value < 0 { UNARY } else { PRIMARY };
     match ty {
         Ty::U32 => (format!("{value}u"), PRIMARY),
+        Ty::U64 => (format!("UINT64_C({})", value.cast_unsigned()), PRIMARY),
         Ty::I64 if value == i64::MIN => (format!("(-INT64_C({}) - 1)", i64::MAX), PRIMARY),
         Ty::I64 if value < 0 => (format!("-INT64_C({})", -value), UNARY),
         Ty::I64 => (format!("INT64_C({value})"), PRIMARY),
-        Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::I32 | Ty::F32 => {
+        Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::U16 | Ty::I32 | Ty::F32 | Ty::F64 => {
             if value == i64::from(i32::MIN) {
                 return ("(-2147483647 - 1)".into(), PRIMARY);
             }

@@ -1,15 +1,15 @@
 //! `NAME.c`: prologue, helpers, constants, one function per layer, the invocation.
 
-use super::lexical::{c_type, comment_text, float_literal, identifier};
+use super::lexical::{c_type, comment_text, double_literal, float_literal, identifier};
 use super::print::Printer;
 use super::tile::ASM_MACRO;
 use crate::EmitOptions;
 use crate::constants::Constants;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use tinycc_core::TensorData;
 use tinycc_core::kir::prune::Uses;
 use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Ty};
+use tinycc_core::{SmallType, TensorData};
 
 /// The source file.
 #[must_use]
@@ -105,9 +105,9 @@ fn helpers(out: &mut String, used: &BTreeSet<Intrinsic>, has_tile: bool) {
 fn per_line(ty: Ty) -> usize {
     match ty {
         Ty::Bool | Ty::I8 | Ty::U8 => 20,
-        Ty::I16 => 14,
+        Ty::I16 | Ty::U16 => 14,
         Ty::I32 | Ty::U32 | Ty::F32 => 8,
-        Ty::I64 => 4,
+        Ty::I64 | Ty::U64 | Ty::F64 => 4,
     }
 }
 
@@ -121,8 +121,19 @@ fn array(out: &mut String, name: &str, ty: Ty, data: &TensorData, words: bool) {
     );
     let numbers: Vec<String> = match data {
         TensorData::I8(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::Small(SmallType::I2 | SmallType::I4, v) => {
+            v.iter().map(|x| x.cast_signed().to_string()).collect()
+        }
+        TensorData::U8(v) | TensorData::Bool(v) | TensorData::Small(_, v) => {
+            v.iter().map(ToString::to_string).collect()
+        }
         TensorData::I16(v) => v.iter().map(ToString::to_string).collect(),
-        TensorData::Bool(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::U16(v) | TensorData::F16(v) | TensorData::BF16(v) => {
+            v.iter().map(ToString::to_string).collect()
+        }
+        TensorData::U32(v) => v.iter().map(|x| format!("{x}u")).collect(),
+        TensorData::U64(v) => v.iter().map(|x| format!("UINT64_C({x})")).collect(),
+        TensorData::F64(v) => v.iter().map(|&x| double_literal(x)).collect(),
         TensorData::I32(v) => v
             .iter()
             .map(|&x| if x == i32::MIN { "(-2147483647 - 1)".into() } else { x.to_string() })

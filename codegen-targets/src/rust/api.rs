@@ -171,8 +171,19 @@ fn output_access(names: &Names, port: &Port) -> Item {
 fn limits(dtype: DType) -> Option<(i64, i64)> {
     match dtype {
         DType::I8 => Some((-128, 127)),
+        DType::U8 => Some((0, 255)),
         DType::I16 => Some((-32768, 32767)),
-        DType::I32 | DType::I64 | DType::F32 | DType::Bool => None,
+        DType::U16 => Some((0, 65535)),
+        DType::I32
+        | DType::U32
+        | DType::I64
+        | DType::U64
+        | DType::F16
+        | DType::BF16
+        | DType::F32
+        | DType::F64
+        | DType::Bool
+        | DType::Small(_) => None,
     }
 }
 

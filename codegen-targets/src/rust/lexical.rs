@@ -37,10 +37,13 @@ pub fn type_name(ty: Ty) -> &'static str {
         Ty::I8 => "i8",
         Ty::U8 => "u8",
         Ty::I16 => "i16",
+        Ty::U16 => "u16",
         Ty::I32 => "i32",
         Ty::U32 => "u32",
         Ty::I64 => "i64",
+        Ty::U64 => "u64",
         Ty::F32 => "f32",
+        Ty::F64 => "f64",
     }
 }
 
@@ -86,16 +89,17 @@ pub fn negative(of: syn::Expr) -> syn::Expr {
 pub fn int(value: i64, suffix: Option<Ty>) -> syn::Expr {
     let magnitude = value.unsigned_abs();
     let token = match suffix {
-        Some(Ty::I8) => Literal::u64_unsuffixed(magnitude).to_string() + "_i8",
-        Some(Ty::U8) => Literal::u64_unsuffixed(magnitude).to_string() + "_u8",
-        Some(Ty::I16) => Literal::u64_unsuffixed(magnitude).to_string() + "_i16",
-        Some(Ty::I32) => Literal::u64_unsuffixed(magnitude).to_string() + "_i32",
-        Some(Ty::U32) => Literal::u64_unsuffixed(magnitude).to_string() + "_u32",
-        Some(Ty::I64) => Literal::u64_unsuffixed(magnitude).to_string() + "_i64",
-        Some(Ty::F32 | Ty::Bool) | None => magnitude.to_string(),
+        Some(Ty::F32 | Ty::F64 | Ty::Bool) | None => magnitude.to_string(),
+        Some(ty) => format!("{magnitude}_{}", type_name(ty)),
     };
     let positive = literal_of(&token);
     if value < 0 { negative(positive) } else { positive }
+}
+
+/// The literal of a u64.
+#[must_use]
+pub fn unsigned(value: u64) -> syn::Expr {
+    literal_of(&value.to_string())
 }
 
 fn literal_of(token: &str) -> syn::Expr {
@@ -125,7 +129,19 @@ pub fn float(value: f32) -> syn::Expr {
     if value.is_sign_negative() { negative(magnitude) } else { magnitude }
 }
 
-/// The same as text.
+/// A float64 literal as text.
+#[must_use]
+pub fn double_text(value: f64) -> String {
+    if value.is_nan() {
+        return "f64::NAN".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "f64::INFINITY" } else { "f64::NEG_INFINITY" }.into();
+    }
+    format!("{value:?}")
+}
+
+/// A float32 literal as text.
 #[must_use]
 pub fn float_text(value: f32) -> String {
     float(value).to_token_stream().to_string().replace(' ', "")

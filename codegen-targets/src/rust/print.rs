@@ -1,7 +1,7 @@
 //! Kernel IR -> Rust statements: every expression is a syn node, so that prettyplease sets the
 //! parentheses. Tiles are in `tile`; whole functions and files are in `source`.
 
-use super::lexical::{boolean, float, identifier, int, negative, path, variable};
+use super::lexical::{boolean, float, identifier, int, negative, path, unsigned, variable};
 use super::nodes::{
     as_type, binary, call, expression, if_node, let_stmt, method_call, pattern, value_block,
 };
@@ -208,7 +208,7 @@ impl<'a> Printer<'a> {
     fn assign(&mut self, var: Var, value: &kir::Expr) -> Stmt {
         let name = variable(self.var(var));
         if let kir::Expr::Bin(op, left, right) = value
-            && let Some(op) = assign_operator(*op)
+            && let Some(op) = assign_operator(*op).filter(|_| !var.ty.wraps())
             && **left == kir::Expr::Var(var)
         {
             return expression(binary(op, name, self.expr(right)));
@@ -226,6 +226,7 @@ impl<'a> Printer<'a> {
     pub fn expr(&mut self, e: &kir::Expr) -> Expr {
         match e {
             kir::Expr::Int(value, Ty::Bool) => boolean(*value != 0),
+            kir::Expr::Int(value, Ty::U64) => unsigned(value.cast_unsigned()),
             kir::Expr::Int(value, _) => int(*value, None),
             kir::Expr::Float(value) => float(*value),
             kir::Expr::Var(var) => variable(self.var(*var)),
@@ -268,7 +269,7 @@ impl<'a> Printer<'a> {
             let (left, right) = (self.expr(a), self.expr(b));
             return binary(syn::BinOp::Sub(Default::default()), left, right);
         }
-        let is_int = a.ty() != Ty::F32;
+        let is_int = !a.ty().is_float();
         let is_safe_divisor = b.literal().is_some_and(|n| n > 0);
         let (left, right) = (self.expr(a), self.expr(b));
         // Divisors are never zero (kernel IR rule); this spelling has no panic even for one.
@@ -282,6 +283,9 @@ impl<'a> Printer<'a> {
             let checked = method_call(left, method, [right]);
             return method_call(checked, "unwrap_or", [int(0, None)]);
         }
+        if let Some(method) = wrapping(op).filter(|_| a.ty().wraps()) {
+            return method_call(suffixed(left, a), method, [right]);
+        }
         if matches!(op, BinOp::Shl | BinOp::Shr) {
             return binary(operator(op), plain(left), plain(right));
         }
@@ -291,7 +295,8 @@ impl<'a> Printer<'a> {
     fn cast(&mut self, ty: Ty, a: &kir::Expr) -> Expr {
         if let kir::Expr::Int(value, from) = a
             && *from != Ty::Bool
-            && ty != Ty::F32
+            && *from != Ty::U64
+            && !ty.is_float()
         {
             return int(*value, Some(ty));
         }
@@ -299,9 +304,25 @@ impl<'a> Printer<'a> {
         let inner = self.expr(a);
         match (from, ty) {
             (_, Ty::Bool) => binary(syn::BinOp::Ne(Default::default()), inner, int(0, None)),
-            (Ty::Bool, Ty::F32) => as_type(as_type(inner, Ty::U8), ty),
+            (Ty::Bool, Ty::F32 | Ty::F64) => as_type(as_type(inner, Ty::U8), ty),
             _numbers => as_type(inner, ty),
         }
+    }
+}
+
+/// The methods of arithmetic that wraps.
+fn wrapping(op: BinOp) -> Option<&'static str> {
+    let names =
+        [(BinOp::Add, "wrapping_add"), (BinOp::Sub, "wrapping_sub"), (BinOp::Mul, "wrapping_mul")];
+    names.into_iter().find(|(o, _)| *o == op).map(|(_, name)| name)
+}
+
+/// A receiver of a method: a literal needs its type.
+fn suffixed(printed: Expr, e: &kir::Expr) -> Expr {
+    match e {
+        kir::Expr::Int(value, ty @ Ty::U32) => int(*value, Some(*ty)),
+        kir::Expr::Int(..) => as_type(printed, e.ty()),
+        _typed => printed,
     }
 }
 

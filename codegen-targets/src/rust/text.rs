@@ -1,9 +1,9 @@
 //! Finished text from syn items: prettyplease prints each item; comments, blank lines and long
 //! number lists, which it does not know, are set here.
 
-use super::lexical::{comment_text, float_text};
-use tinycc_core::TensorData;
+use super::lexical::{comment_text, double_text, float_text};
 use tinycc_core::kir::Ty;
+use tinycc_core::{SmallType, TensorData};
 
 /// Items as text with a blank line between them, except between one-line constants.
 #[must_use]
@@ -99,9 +99,9 @@ pub fn set_data(text: &str, arrays: &[String]) -> String {
 fn per_line(ty: Ty) -> usize {
     match ty {
         Ty::Bool | Ty::I8 | Ty::U8 => 18,
-        Ty::I16 => 12,
+        Ty::I16 | Ty::U16 => 12,
         Ty::I32 | Ty::U32 | Ty::F32 => 8,
-        Ty::I64 => 4,
+        Ty::I64 | Ty::U64 | Ty::F64 => 4,
     }
 }
 
@@ -110,10 +110,21 @@ fn per_line(ty: Ty) -> usize {
 pub fn array(ty: Ty, data: &TensorData) -> String {
     let numbers: Vec<String> = match data {
         TensorData::I8(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::Small(SmallType::I2 | SmallType::I4, v) => {
+            v.iter().map(|x| x.cast_signed().to_string()).collect()
+        }
+        TensorData::U8(v) | TensorData::Bool(v) | TensorData::Small(_, v) => {
+            v.iter().map(ToString::to_string).collect()
+        }
         TensorData::I16(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::U16(v) | TensorData::F16(v) | TensorData::BF16(v) => {
+            v.iter().map(ToString::to_string).collect()
+        }
         TensorData::I32(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::U32(v) => v.iter().map(ToString::to_string).collect(),
         TensorData::I64(v) => v.iter().map(ToString::to_string).collect(),
-        TensorData::Bool(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::U64(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::F64(v) => v.iter().map(|&x| double_text(x)).collect(),
         TensorData::F32(v) => v.iter().map(|&x| float_text(x)).collect(),
     };
     if numbers.len() <= per_line(ty) {

@@ -7,7 +7,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tinycc_build::Config;
-use tinycc_driver::{CoreName, InputShape, Options, RuntimeName, Settings, Size};
+use tinycc_driver::{
+    CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Settings, Size,
+};
 
 #[derive(Parser)]
 struct Line {
@@ -43,11 +45,13 @@ fn through_builder(options: &Options) -> Options {
         max_arena,
         max_flash,
         input_shapes,
+        input_values,
+        io_layout,
         package,
         runtime,
     } = options.clone();
-    let mut config =
-        Config::new("x.tflite").target(target).core(core).package(package).runtime(runtime);
+    let config = Config::new("x.tflite").target(target).core(core).package(package);
+    let mut config = config.runtime(runtime).io_layout(io_layout);
     if let Some(name) = name {
         config = config.name(name);
     }
@@ -63,6 +67,9 @@ fn through_builder(options: &Options) -> Options {
     for shape in input_shapes {
         config = config.input_shape(shape);
     }
+    for value in input_values {
+        config = config.input_value(value);
+    }
     config.options().expect("fits")
 }
 
@@ -77,12 +84,23 @@ fn options() -> impl Strategy<Value = Options> {
     let size = || proptest::option::of(any::<u32>().prop_map(|n| Size(n as usize)));
     let shape =
         (text, vec(1usize..1000, 1..5)).prop_map(|(name, shape)| InputShape { name, shape });
+    let value = (text, vec(any::<i32>(), 0..4)).prop_map(|(name, numbers)| {
+        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+        format!("{name}={}", numbers.join(",")).parse::<InputValue>().expect("a value")
+    });
     let core = prop_oneof![Just(CoreName::Generic), Just(CoreName::CortexM4)];
     let runtime = prop_oneof![Just(RuntimeName::Embedded), Just(RuntimeName::Crate)];
     let name = proptest::option::of(text);
+    let layout = prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
     let first = (text, name, core, vec(text, 0..3), size(), size());
-    (first, vec(shape, 0..3), any::<bool>(), runtime).prop_map(
-        |((target, name, core, examples, max_arena, max_flash), input_shapes, package, runtime)| {
+    let inputs = (vec(shape, 0..3), vec(value, 0..3), layout);
+    (first, inputs, any::<bool>(), runtime).prop_map(
+        |(
+            (target, name, core, examples, max_arena, max_flash),
+            (input_shapes, input_values, io_layout),
+            package,
+            runtime,
+        )| {
             Options {
                 target,
                 name,
@@ -91,6 +109,8 @@ fn options() -> impl Strategy<Value = Options> {
                 max_arena,
                 max_flash,
                 input_shapes,
+                input_values,
+                io_layout,
                 package,
                 runtime,
             }
@@ -142,6 +162,8 @@ fn names_are_the_same_everywhere() {
         max_arena: Some(Size(32 * 1024)),
         max_flash: Some(Size(1)),
         input_shapes: vec!["x=1x96x96x3".parse().expect("shape")],
+        input_values: vec!["axes=0,2".parse().expect("value")],
+        io_layout: IoLayout::Nhwc,
         package: true,
         runtime: RuntimeName::Crate,
     };

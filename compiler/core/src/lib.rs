@@ -21,4 +21,4 @@ pub mod tensor;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 pub use graph::Graph;
 pub use op::{Op, Operator};
-pub use tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+pub use tensor::{DType, QuantParams, Shape, SmallType, Tensor, TensorData, TensorType};

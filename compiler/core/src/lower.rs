@@ -246,7 +246,8 @@ fn doc(graph: &Graph, id: NodeId) -> Vec<String> {
     let Some(node) = graph.get(id) else { return Vec::new() };
     let signature = graph.signature(id);
     let place = match node.origin.index {
-        Some(i) => format!(" <- {} node {i}", node.origin.operator),
+        Some(i) if node.origin.inner.is_empty() => format!(" <- {} node {i}", node.origin.operator),
+        Some(i) => format!(" <- {} node {i}, {}", node.origin.operator, node.origin.inner),
         None => String::new(),
     };
     let name = node.results.first().map_or("", |v| v.name.as_str());

@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::{budget, capability};
 use std::collections::BTreeSet;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::format;
+use tinycc_core::format::{self, ExternalFiles};
 use tinycc_core::graph::Graph;
 use tinycc_core::kir::{self, Module};
 use tinycc_core::{graph, pass};
@@ -22,6 +22,7 @@ pub struct Compiler<'a> {
     options: Options,
     file: String,
     inline_weights: bool,
+    external: ExternalFiles,
 }
 
 /// A compiled model.
@@ -47,7 +48,13 @@ impl<'a> Compiler<'a> {
     /// A compiler for the bytes of a model file.
     #[must_use]
     pub fn new(bytes: &'a [u8], options: Options) -> Self {
-        Self { bytes, options, file: "model".into(), inline_weights: false }
+        Self {
+            bytes,
+            options,
+            file: "model".into(),
+            inline_weights: false,
+            external: ExternalFiles::new(),
+        }
     }
 
     /// Says which file the bytes come from, for messages and the default name.
@@ -62,6 +69,13 @@ impl<'a> Compiler<'a> {
     #[must_use]
     pub fn inline_weights(mut self, inline: bool) -> Self {
         self.inline_weights = inline;
+        self
+    }
+
+    /// The files beside the model that hold its data: [`crate::external::load`] reads them.
+    #[must_use]
+    pub fn external(mut self, files: ExternalFiles) -> Self {
+        self.external = files;
         self
     }
 
@@ -135,7 +149,15 @@ impl<'a> Compiler<'a> {
         for given in &self.options.input_shapes {
             input_shapes.insert(given.name.clone(), given.shape.clone());
         }
-        let options = format::ReadOptions { file: self.file.clone(), input_shapes };
+        let values = self.options.input_values.iter();
+        let input_values = values.map(|v| (v.name.clone(), v.tensor())).collect();
+        let options = format::ReadOptions {
+            file: self.file.clone(),
+            input_shapes,
+            input_values,
+            io_layout: self.options.io_layout.into(),
+            external: self.external.clone(),
+        };
         format::read(self.bytes, &options)
     }
 
@@ -194,12 +216,12 @@ impl<'a> Compiler<'a> {
             }
         }
         let mut seen = BTreeSet::new();
-        for given in &self.options.input_shapes {
-            if !seen.insert(&given.name) {
-                return Err(self.bad_option(
-                    format!("--input-shape gives \"{}\" twice", given.name),
-                    String::new(),
-                ));
+        let shapes = self.options.input_shapes.iter().map(|s| ("--input-shape", &s.name));
+        let values = self.options.input_values.iter().map(|v| ("--input-value", &v.name));
+        for (option, name) in shapes.chain(values) {
+            if !seen.insert((option, name)) {
+                let message = format!("{option} gives \"{name}\" twice");
+                return Err(self.bad_option(message, String::new()));
             }
         }
         Ok(())

@@ -7,7 +7,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use tinycc_core::format::Layout;
 use tinycc_core::lower::Core;
+use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_targets::Runtime;
 
 /// What to compile for, and within which limits.
@@ -41,6 +43,14 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long = "input-shape", value_name = "NAME=SHAPE"))]
     #[serde(rename = "input-shape", skip_serializing_if = "Vec::is_empty")]
     pub input_shapes: Vec<InputShape>,
+    /// Replace an input by constant numbers, row by row, for example axes=0,2: it is an input no more.
+    #[cfg_attr(feature = "clap", arg(long = "input-value", value_name = "NAME=NUMBERS"))]
+    #[serde(rename = "input-value", skip_serializing_if = "Vec::is_empty")]
+    pub input_values: Vec<InputValue>,
+    /// Order of the dimensions of inputs and outputs.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub io_layout: IoLayout,
     /// Emit a whole cargo package around the module; needs target rust.
     #[cfg_attr(feature = "clap", arg(long = "crate"))]
     #[serde(rename = "crate", skip_serializing_if = "is_default")]
@@ -86,6 +96,8 @@ impl Default for Options {
             max_arena: None,
             max_flash: None,
             input_shapes: Vec::new(),
+            input_values: Vec::new(),
+            io_layout: IoLayout::default(),
             package: false,
             runtime: RuntimeName::default(),
             precision: PrecisionName::default(),
@@ -177,6 +189,48 @@ impl From<CoreName> for Core {
 }
 
 impl fmt::Display for CoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Orders of dimensions at inputs and outputs, as spelled by users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum IoLayout {
+    /// As in the model file.
+    #[default]
+    File,
+    /// Channels last: images are [n, h, w, c].
+    Nhwc,
+    /// Channels first: images are [n, c, h, w].
+    Nchw,
+}
+
+impl IoLayout {
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IoLayout::File => "file",
+            IoLayout::Nhwc => "nhwc",
+            IoLayout::Nchw => "nchw",
+        }
+    }
+}
+
+impl From<IoLayout> for Option<Layout> {
+    fn from(layout: IoLayout) -> Self {
+        match layout {
+            IoLayout::File => None,
+            IoLayout::Nhwc => Some(Layout::ChannelsLast),
+            IoLayout::Nchw => Some(Layout::ChannelsFirst),
+        }
+    }
+}
+
+impl fmt::Display for IoLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -303,6 +357,74 @@ impl fmt::Display for InputShape {
     }
 }
 
+/// `NAME=0,2` or `NAME=0.5`: the constant numbers of the input of that name, row by row. None at
+/// all after the `=` is an input without elements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InputValue {
+    /// Tensor name of the input.
+    pub name: String,
+    /// The numbers as they were written.
+    numbers: Vec<String>,
+}
+
+impl InputValue {
+    /// The numbers in one dimension: int64 when all are whole, else float32. The reader converts them
+    /// to the input's type and shape.
+    #[must_use]
+    pub fn tensor(&self) -> Tensor {
+        let whole: Result<Vec<i64>, _> = self.numbers.iter().map(|n| n.parse()).collect();
+        let data = whole.map_or_else(
+            // Checked when it was read.
+            |_| {
+                let floats = self.numbers.iter().map(|n| n.parse().unwrap_or(f32::NAN));
+                TensorData::F32(floats.collect())
+            },
+            TensorData::I64,
+        );
+        Tensor { shape: Shape(vec![data.len()]), data }
+    }
+}
+
+impl FromStr for InputValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not NAME=NUMBERS like axes=0,2 or ratio=0.5");
+        // Tensor names may contain '=', numbers cannot.
+        let (name, numbers) = text.rsplit_once('=').ok_or_else(wrong)?;
+        let numbers: Vec<String> = match numbers {
+            "" => Vec::new(),
+            some => some.split(',').map(str::to_string).collect(),
+        };
+        let is_number = |n: &String| n.parse::<i64>().is_ok() || n.parse::<f32>().is_ok();
+        if name.is_empty() || !numbers.iter().all(is_number) {
+            return Err(wrong());
+        }
+        Ok(Self { name: name.to_string(), numbers })
+    }
+}
+
+impl fmt::Display for InputValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.numbers.join(","))
+    }
+}
+
+impl TryFrom<String> for InputValue {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<InputValue> for String {
+    fn from(value: InputValue) -> String {
+        value.to_string()
+    }
+}
+
 impl From<Size> for String {
     fn from(size: Size) -> String {
         size.to_string()
@@ -360,6 +482,17 @@ mod tests {
         assert_eq!((shape.name.as_str(), shape.shape.as_slice()), ("a=b:0", &[1, 2, 3][..]));
         for text in ["", "x", "=1", "x=", "x=1x", "x=0", "x=-1", "x=1X2"] {
             assert!(text.parse::<InputShape>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        let data = |text: &str| text.parse::<InputValue>().expect("value").tensor().data;
+        assert_eq!(data("a=b:0=0,-2"), TensorData::I64(vec![0, -2]));
+        assert_eq!(data("k=1,0.5"), TensorData::F32(vec![1.0, 0.5]));
+        assert_eq!(data("axes="), TensorData::I64(Vec::new()));
+        for text in ["", "x", "=1", "x=1,", "x=one", "x=1 2"] {
+            assert!(text.parse::<InputValue>().is_err(), "{text}");
         }
     }
 }

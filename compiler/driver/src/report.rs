@@ -105,6 +105,8 @@ pub struct CodeTotals {
     pub arena_proven: bool,
     /// Upper estimate of the stack of one inference, in bytes.
     pub stack_bytes_estimate: usize,
+    /// Layers that only reorder dimensions: where the layout of the file and of the kernels meet.
+    pub transposes: usize,
 }
 
 impl Report {
@@ -144,6 +146,7 @@ impl Report {
                     arena_lower_bound: module.arena_lower_bound,
                     arena_proven: module.arena_proven,
                     stack_bytes_estimate: program.stack_bytes,
+                    transposes: module.layers.iter().filter(|l| is_transpose(l)).count(),
                 }),
             },
             ..self
@@ -213,6 +216,11 @@ impl Report {
             ("arena", format!("{} ({proof})", bytes(t.arena_bytes))),
             ("stack", format!("at most about {}", bytes(t.stack_bytes_estimate))),
         ]);
+        match t.transposes {
+            0 => {}
+            1 => lines.push(("layout", "1 transpose remains; try --io-layout".into())),
+            n => lines.push(("layout", format!("{n} transposes remain; try --io-layout"))),
+        }
         lines.iter().map(|(key, value)| format!("{key:<6} {value}\n")).collect()
     }
 
@@ -259,6 +267,10 @@ fn step_info(step: &Step) -> LayerInfo {
         has_code: None,
         emitted: step.layers.clone(),
     }
+}
+
+fn is_transpose(layer: &Layer) -> bool {
+    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn port_info(port: &Port) -> PortInfo {

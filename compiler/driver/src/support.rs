@@ -96,13 +96,17 @@ pub fn table(matrix: &Matrix) -> Table {
 pub fn onnx_table() -> Table {
     let mut table = Table::new(&[("ONNX operator", Align::Left), ("opsets", Align::Left)]);
     let (first, last) = (*onnx::OPSETS.start(), *onnx::OPSETS.end());
-    for (operator, versions) in onnx::ops::READERS {
-        let mut since: Vec<i64> = versions.iter().map(|(v, _)| (*v).max(first)).collect();
+    let readers = onnx::ops::READERS.iter().map(|(operator, versions)| {
+        (*operator, versions.iter().map(|(v, _)| (*v).max(first)).collect())
+    });
+    let flow = onnx::flow_operators().map(|(operator, since)| (operator, vec![since.max(first)]));
+    let all: BTreeMap<&str, Vec<i64>> = readers.chain(flow).collect();
+    for (operator, mut since) in all {
         since.dedup();
         let until = since.iter().skip(1).map(|next| next - 1).chain([last]);
         let ranges: Vec<String> =
             since.iter().zip(until).map(|(from, to)| format!("{from}-{to}")).collect();
-        table.row(vec![(*operator).to_string(), ranges.join(", ")]);
+        table.row(vec![operator.to_string(), ranges.join(", ")]);
     }
     table
 }
@@ -125,7 +129,8 @@ pub fn markdown(matrix: &Matrix) -> String {
          Opsets of the default domain, one range per definition that is read differently. Arithmetic is\n\
          on float32; integer arithmetic on constants, as exporters write it for shapes, is computed while\n\
          reading. Attributes, operands and dimensions that the kernels cannot do are refused with the\n\
-         reason.\n",
+         reason. If with a constant condition is its branch, else both branches are computed; Loop and\n\
+         Scan are unrolled; functions of the file are inlined.\n",
         table(matrix).to_markdown(),
         onnx_table().to_markdown()
     )
@@ -138,8 +143,10 @@ mod tests {
     #[test]
     fn onnx_ranges_meet_and_end_at_the_last_opset() {
         let text = onnx_table().to_markdown();
-        assert!(text.contains("| Relu | 7-24 |"), "{text}");
-        assert!(text.contains("| Softmax | 7-12, 13-24 |"), "{text}");
-        assert_eq!(text.lines().count(), 2 + onnx::ops::READERS.len());
+        assert!(text.contains("| Relu | 7-27 |"), "{text}");
+        assert!(text.contains("| Softmax | 7-12, 13-27 |"), "{text}");
+        assert!(text.contains("| Scan | 9-27 |"), "{text}");
+        let operators = onnx::ops::READERS.len() + onnx::flow_operators().count();
+        assert_eq!(text.lines().count(), 2 + operators);
     }
 }

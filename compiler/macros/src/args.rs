@@ -59,7 +59,7 @@ impl Args {
         }
         match name.as_str() {
             "config" => self.config = Some(text(value)?.into()),
-            "input-shape" => self.given.add(&name, text(value)?),
+            "input-shape" | "input-value" => self.given.add(&name, text(value)?),
             _single => self.given.set(&name, text(value)?),
         }
         Ok(())

@@ -148,9 +148,9 @@ fn load_inputs(arena: &mut Arena, file: Option<File>, random: &mut Random) {
 
 fn element_bytes(dtype: char) -> usize {
     match dtype {
-        'h' => 2,
-        'i' | 'f' => 4,
-        'q' => 8,
+        'h' | 'H' | 'e' | 'E' => 2,
+        'i' | 'I' | 'f' => 4,
+        'q' | 'Q' | 'd' => 8,
         _ => 1,
     }
 }
@@ -167,8 +167,13 @@ fn print_element(dtype: char, from: &[u8]) {
         'h' => print!(i64::from(i16::from_le_bytes([a, b]))),
         'i' => print!(i64::from(i32::from_le_bytes([a, b, c, d]))),
         'q' => print!(i64::from_le_bytes(raw)),
+        // float16 and bfloat16: their bits
+        'H' | 'e' | 'E' => print!(u64::from(u16::from_le_bytes([a, b]))),
+        'I' => print!(u64::from(u32::from_le_bytes([a, b, c, d]))),
+        'Q' => print!(u64::from_le_bytes(raw)),
         'f' => print!(f32::from_le_bytes([a, b, c, d])),
-        _ => print!(u64::from(a)), // bool
+        'd' => print!(f64::from_le_bytes(raw) as f32),
+        _ => print!(u64::from(a)), // uint8, bool
     }
 }
 

@@ -205,11 +205,14 @@ impl KernelBuilder {
         Expr::Load(buf, Box::new(index))
     }
 
-    /// Element `index` of `buf`, widened to I32 (float stays float).
+    /// Element `index` of `buf`, narrow integers widened to I32.
     #[must_use]
     pub fn load_wide(&self, buf: Buf, index: Expr) -> Expr {
         let e = self.load(buf, index);
-        if buf.ty == Ty::F32 { e } else { e.cast(Ty::I32) }
+        match buf.ty {
+            Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::U16 => e.cast(Ty::I32),
+            Ty::I32 | Ty::U32 | Ty::I64 | Ty::U64 | Ty::F32 | Ty::F64 => e,
+        }
     }
 
     /// `buf[index] = value`, converted to the buffer's type.

@@ -14,14 +14,20 @@ pub enum Ty {
     U8,
     /// Signed 16 bit.
     I16,
+    /// Unsigned 16 bit (half-width floats in memory).
+    U16,
     /// Signed 32 bit: arithmetic and indices.
     I32,
     /// Unsigned 32 bit: packed pairs and wrapping arithmetic.
     U32,
     /// Signed 64 bit.
     I64,
+    /// Unsigned 64 bit: wrapping arithmetic.
+    U64,
     /// IEEE 754 binary32.
     F32,
+    /// IEEE 754 binary64: conversions and comparisons; no intrinsic takes it.
+    F64,
 }
 
 impl Ty {
@@ -30,10 +36,22 @@ impl Ty {
     pub fn size(self) -> usize {
         match self {
             Ty::Bool | Ty::I8 | Ty::U8 => 1,
-            Ty::I16 => 2,
+            Ty::I16 | Ty::U16 => 2,
             Ty::I32 | Ty::U32 | Ty::F32 => 4,
-            Ty::I64 => 8,
+            Ty::I64 | Ty::U64 | Ty::F64 => 8,
         }
+    }
+
+    /// Whether the type holds reals.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        matches!(self, Ty::F32 | Ty::F64)
+    }
+
+    /// Whether `+ - * <<` of the type wrap.
+    #[must_use]
+    pub fn wraps(self) -> bool {
+        matches!(self, Ty::U32 | Ty::U64)
     }
 }
 
@@ -55,8 +73,8 @@ pub struct Buf {
     pub ty: Ty,
 }
 
-/// Binary operators. Integer `+ - *` must not overflow (the interpreter checks); `/` and `%`
-/// truncate towards zero; `>>` is arithmetic on signed types.
+/// Binary operators. `+ - * <<` must not overflow on signed types (the interpreter checks) and wrap
+/// on u32 and u64; `/` and `%` truncate towards zero; `>>` is arithmetic on signed types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the operators")]
 pub enum BinOp {
@@ -168,6 +186,8 @@ intrinsics! {
     InvSqrtExponent = "inv_sqrt_exponent"(I32) -> I32;
     /// Nearest integer, half away from zero, saturating; NaN gives 0.
     RoundHalfAwayF32 = "round_half_away_f32"(F32) -> I32;
+    /// Nearest integer as a float, half to even; NaN and infinity stay.
+    RoundHalfEvenF32 = "round_half_even_f32"(F32) -> F32;
     /// Bytes 0 and 2, sign-extended to a pair of int16.
     Sxtb16 = "sxtb16"(U32) -> U32;
     /// Bytes 1 and 3, sign-extended to a pair of int16.
@@ -217,7 +237,7 @@ impl Intrinsic {
 /// A pure expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
-    /// Integer literal.
+    /// Integer literal; of u64 its 64 bits.
     Int(i64, Ty),
     /// float32 literal; printed so that it reads back to the same bits.
     Float(f32),
@@ -274,10 +294,11 @@ impl Expr {
         }
     }
 
-    /// The value of an integer literal.
+    /// The value of an integer literal that fits i64.
     #[must_use]
     pub fn literal(&self) -> Option<i64> {
-        if let Expr::Int(v, _) = self { Some(*v) } else { None }
+        let Expr::Int(v, ty) = self else { return None };
+        (*ty != Ty::U64 || *v >= 0).then_some(*v)
     }
 
     /// Conversion; none when the type is right already.
@@ -305,10 +326,10 @@ impl Expr {
     /// Any binary operation, folded when both sides are integer literals.
     #[must_use]
     pub fn bin(op: BinOp, a: Expr, b: Expr) -> Expr {
-        if let (Expr::Int(x, ty), Expr::Int(y, _)) = (&a, &b)
-            && let Some(value) = fold(op, *x, *y)
+        if let (Some(x), Some(y)) = (a.literal(), b.literal())
+            && let Some(value) = fold(op, x, y)
         {
-            let ty = if op.is_predicate() { Ty::Bool } else { *ty };
+            let ty = if op.is_predicate() { Ty::Bool } else { a.ty() };
             if ty == Ty::Bool || fits(value, ty) {
                 return Expr::Int(value, ty);
             }
@@ -407,10 +428,12 @@ fn fits(v: i64, ty: Ty) -> bool {
         Ty::I8 => i8::try_from(v).is_ok(),
         Ty::U8 => u8::try_from(v).is_ok(),
         Ty::I16 => i16::try_from(v).is_ok(),
+        Ty::U16 => u16::try_from(v).is_ok(),
         Ty::I32 => i32::try_from(v).is_ok(),
         Ty::U32 => u32::try_from(v).is_ok(),
         Ty::I64 => true,
-        Ty::F32 => false,
+        Ty::U64 => v >= 0,
+        Ty::F32 | Ty::F64 => false,
     }
 }
 

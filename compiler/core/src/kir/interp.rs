@@ -16,8 +16,10 @@ pub struct InterpError {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Val {
-    Int(i64),
+    /// Any integer type, u64 included.
+    Int(i128),
     Float(f32),
+    Double(f64),
 }
 
 struct Frame<'a> {
@@ -77,7 +79,7 @@ impl Frame<'_> {
         match stmt {
             Stmt::For { var, extent, step, body } => {
                 for i in (0..*extent).step_by((*step).max(1)) {
-                    self.vars[var.id as usize] = Val::Int(i as i64);
+                    self.vars[var.id as usize] = Val::Int(i as i128);
                     self.block(body)?;
                 }
             }
@@ -100,15 +102,17 @@ impl Frame<'_> {
     }
 
     fn int(&mut self, e: &Expr) -> Result<i64, String> {
+        let wide = || format!("integer of 64 bits expected: {e:?}");
         match self.eval(e)? {
-            Val::Int(v) => Ok(v),
-            Val::Float(_) => Err(format!("integer expected: {e:?}")),
+            Val::Int(v) => i64::try_from(v).map_err(|_| wide()),
+            Val::Float(_) | Val::Double(_) => Err(wide()),
         }
     }
 
     fn eval(&mut self, e: &Expr) -> Result<Val, String> {
         Ok(match e {
-            Expr::Int(v, _) => Val::Int(*v),
+            Expr::Int(v, Ty::U64) => Val::Int(v.cast_unsigned().into()),
+            Expr::Int(v, _) => Val::Int((*v).into()),
             Expr::Float(v) => Val::Float(*v),
             Expr::Var(v) => self.vars[v.id as usize],
             Expr::Load(buf, index) => {
@@ -121,7 +125,7 @@ impl Frame<'_> {
                     let left = self.int(a)? != 0;
                     let needs_right = left == (*op == BinOp::LogicAnd);
                     let value = if needs_right { self.int(b)? != 0 } else { left };
-                    return Ok(Val::Int(i64::from(value)));
+                    return Ok(Val::Int(i128::from(value)));
                 }
                 let (x, y) = (self.eval(a)?, self.eval(b)?);
                 binary(*op, a.ty(), x, y)?
@@ -159,16 +163,15 @@ impl Frame<'_> {
         let (is_const, at) = self.bytes(buf, index)?;
         let memory: &[u8] = if is_const { &self.constants[buf.id as usize] } else { self.arena };
         let b = &memory[at..at + buf.ty.size()];
+        let bits = b.iter().rev().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
         Ok(match buf.ty {
-            Ty::I8 => Val::Int(i64::from(b[0] as i8)),
-            Ty::U8 | Ty::Bool => Val::Int(i64::from(b[0])),
-            Ty::I16 => Val::Int(i64::from(i16::from_le_bytes([b[0], b[1]]))),
-            Ty::I32 => Val::Int(i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
-            Ty::U32 => Val::Int(i64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
-            Ty::I64 => {
-                Val::Int(i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-            }
-            Ty::F32 => Val::Float(f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Ty::I8 => Val::Int((bits as i8).into()),
+            Ty::U8 | Ty::Bool | Ty::U16 | Ty::U32 | Ty::U64 => Val::Int(bits.into()),
+            Ty::I16 => Val::Int((bits as i16).into()),
+            Ty::I32 => Val::Int((bits as i32).into()),
+            Ty::I64 => Val::Int((bits as i64).into()),
+            Ty::F32 => Val::Float(f32::from_bits(bits as u32)),
+            Ty::F64 => Val::Double(f64::from_bits(bits)),
         })
     }
 
@@ -180,6 +183,7 @@ impl Frame<'_> {
         let raw = match value {
             Val::Int(v) => v.to_le_bytes().to_vec(),
             Val::Float(v) => v.to_le_bytes().to_vec(),
+            Val::Double(v) => v.to_le_bytes().to_vec(),
         };
         let n = buf.ty.size();
         self.arena[at..at + n].copy_from_slice(&raw[..n]);
@@ -216,7 +220,7 @@ impl Frame<'_> {
                         };
                         let (a, b) = (regs[a.0 as usize], regs[b.0 as usize]);
                         let sum = tinycc_rt::smlad(a, b, old as i32);
-                        self.vars[id as usize] = Val::Int(i64::from(sum));
+                        self.vars[id as usize] = Val::Int(i128::from(sum));
                     }
                 }
             }
@@ -246,40 +250,57 @@ impl Frame<'_> {
 fn cast(ty: Ty, value: Val) -> Val {
     match (ty, value) {
         (Ty::F32, Val::Int(v)) => Val::Float(v as f32),
+        (Ty::F32, Val::Double(v)) => Val::Float(v as f32),
         (Ty::F32, v @ Val::Float(_)) => v,
-        (_, Val::Float(f)) => cast(ty, Val::Int(f as i64)),
-        (Ty::Bool, Val::Int(v)) => Val::Int(i64::from(v != 0)),
-        (Ty::I8, Val::Int(v)) => Val::Int(i64::from(v as i8)),
-        (Ty::U8, Val::Int(v)) => Val::Int(i64::from(v as u8)),
-        (Ty::I16, Val::Int(v)) => Val::Int(i64::from(v as i16)),
-        (Ty::I32, Val::Int(v)) => Val::Int(i64::from(v as i32)),
-        (Ty::U32, Val::Int(v)) => Val::Int(i64::from(v as u32)),
-        (Ty::I64, v @ Val::Int(_)) => v,
+        (Ty::F64, Val::Int(v)) => Val::Double(v as f64),
+        (Ty::F64, Val::Float(v)) => Val::Double(v.into()),
+        (Ty::F64, v @ Val::Double(_)) => v,
+        (_, Val::Float(f)) => cast(ty, Val::Int(f as i128)),
+        (_, Val::Double(f)) => cast(ty, Val::Int(f as i128)),
+        (Ty::Bool, Val::Int(v)) => Val::Int(i128::from(v != 0)),
+        (_, Val::Int(v)) => Val::Int(wrap(ty, v)),
+    }
+}
+
+/// The low bits of an integer as the type reads them.
+fn wrap(ty: Ty, v: i128) -> i128 {
+    match ty {
+        Ty::I8 => (v as i8).into(),
+        Ty::U8 | Ty::Bool => (v as u8).into(),
+        Ty::I16 => (v as i16).into(),
+        Ty::U16 => (v as u16).into(),
+        Ty::I32 => (v as i32).into(),
+        Ty::U32 => (v as u32).into(),
+        Ty::I64 | Ty::F32 | Ty::F64 => (v as i64).into(),
+        Ty::U64 => (v as u64).into(),
     }
 }
 
 fn binary(op: BinOp, ty: Ty, x: Val, y: Val) -> Result<Val, String> {
     match (x, y) {
-        (Val::Float(a), Val::Float(b)) => float_binary(op, a, b),
+        // Sums, products and quotients of float32 are the rounded ones of float64.
+        (Val::Float(a), Val::Float(b)) => match float_binary(op, a.into(), b.into())? {
+            Val::Double(v) => Ok(Val::Float(v as f32)),
+            other => Ok(other),
+        },
+        (Val::Double(a), Val::Double(b)) => float_binary(op, a, b),
         (Val::Int(a), Val::Int(b)) => int_binary(op, ty, a, b),
-        (Val::Int(_), Val::Float(_)) | (Val::Float(_), Val::Int(_)) => {
-            Err(format!("mixed operands of {op:?}"))
-        }
+        _mixed => Err(format!("mixed operands of {op:?}")),
     }
 }
 
-fn float_binary(op: BinOp, a: f32, b: f32) -> Result<Val, String> {
+fn float_binary(op: BinOp, a: f64, b: f64) -> Result<Val, String> {
     Ok(match op {
-        BinOp::Add => Val::Float(a + b),
-        BinOp::Sub => Val::Float(a - b),
-        BinOp::Mul => Val::Float(a * b),
-        BinOp::Div => Val::Float(a / b),
-        BinOp::Lt => Val::Int(i64::from(a < b)),
-        BinOp::Le => Val::Int(i64::from(a <= b)),
-        BinOp::Gt => Val::Int(i64::from(a > b)),
-        BinOp::Ge => Val::Int(i64::from(a >= b)),
-        BinOp::Eq => Val::Int(i64::from(a == b)),
-        BinOp::Ne => Val::Int(i64::from(a != b)),
+        BinOp::Add => Val::Double(a + b),
+        BinOp::Sub => Val::Double(a - b),
+        BinOp::Mul => Val::Double(a * b),
+        BinOp::Div => Val::Double(a / b),
+        BinOp::Lt => Val::Int(i128::from(a < b)),
+        BinOp::Le => Val::Int(i128::from(a <= b)),
+        BinOp::Gt => Val::Int(i128::from(a > b)),
+        BinOp::Ge => Val::Int(i128::from(a >= b)),
+        BinOp::Eq => Val::Int(i128::from(a == b)),
+        BinOp::Ne => Val::Int(i128::from(a != b)),
         BinOp::Rem
         | BinOp::Shl
         | BinOp::Shr
@@ -291,32 +312,38 @@ fn float_binary(op: BinOp, a: f32, b: f32) -> Result<Val, String> {
     })
 }
 
-fn int_binary(op: BinOp, ty: Ty, a: i64, b: i64) -> Result<Val, String> {
+fn int_binary(op: BinOp, ty: Ty, a: i128, b: i128) -> Result<Val, String> {
     let overflow = || format!("overflow: {a} {op:?} {b}");
+    let bits = 8 * ty.size().max(4) as u32;
+    let count = || u32::try_from(b).ok().filter(|&n| n < bits).ok_or_else(overflow);
     let value = match op {
-        BinOp::Add => a.checked_add(b).ok_or_else(overflow)?,
-        BinOp::Sub => a.checked_sub(b).ok_or_else(overflow)?,
-        BinOp::Mul => a.checked_mul(b).ok_or_else(overflow)?,
+        BinOp::Add => a + b,
+        BinOp::Sub => a - b,
+        BinOp::Mul => a.wrapping_mul(b),
         BinOp::Div => a.checked_div(b).ok_or_else(overflow)?,
         BinOp::Rem => a.checked_rem(b).ok_or_else(overflow)?,
-        BinOp::Shl => a.checked_shl(b as u32).ok_or_else(overflow)?,
-        BinOp::Shr => a.checked_shr(b as u32).ok_or_else(overflow)?,
+        BinOp::Shl => a << count()?,
+        BinOp::Shr => a >> count()?,
         BinOp::And => a & b,
         BinOp::Or => a | b,
         BinOp::Xor => a ^ b,
-        BinOp::Lt => i64::from(a < b),
-        BinOp::Le => i64::from(a <= b),
-        BinOp::Gt => i64::from(a > b),
-        BinOp::Ge => i64::from(a >= b),
-        BinOp::Eq => i64::from(a == b),
-        BinOp::Ne => i64::from(a != b),
-        BinOp::LogicAnd => i64::from(a != 0 && b != 0),
-        BinOp::LogicOr => i64::from(a != 0 || b != 0),
+        BinOp::Lt => i128::from(a < b),
+        BinOp::Le => i128::from(a <= b),
+        BinOp::Gt => i128::from(a > b),
+        BinOp::Ge => i128::from(a >= b),
+        BinOp::Eq => i128::from(a == b),
+        BinOp::Ne => i128::from(a != b),
+        BinOp::LogicAnd => i128::from(a != 0 && b != 0),
+        BinOp::LogicOr => i128::from(a != 0 || b != 0),
     };
+    if ty.wraps() && !op.is_predicate() {
+        return Ok(Val::Int(wrap(ty, value)));
+    }
     let in_range = match ty {
-        Ty::U32 => u32::try_from(value).is_ok(),
-        Ty::I64 => true,
-        Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::I32 | Ty::F32 => i32::try_from(value).is_ok(),
+        Ty::I64 => i64::try_from(value).is_ok(),
+        // Narrow types compute in i32.
+        Ty::Bool | Ty::I8 | Ty::U8 | Ty::I16 | Ty::U16 | Ty::I32 => i32::try_from(value).is_ok(),
+        Ty::U32 | Ty::U64 | Ty::F32 | Ty::F64 => true,
     };
     if in_range { Ok(Val::Int(value)) } else { Err(overflow()) }
 }
@@ -331,8 +358,8 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Some(Val::Float(v)) => Ok(*v),
         _int => Err(format!("{f:?}: float operand {i} expected")),
     };
-    let n = |v: i32| Val::Int(i64::from(v));
-    let u = |v: u32| Val::Int(i64::from(v));
+    let n = |v: i32| Val::Int(i128::from(v));
+    let u = |v: u32| Val::Int(i128::from(v));
     Ok(match f {
         Intrinsic::Requantize => n(tinycc_rt::requantize(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RequantizeShr => n(tinycc_rt::requantize_shr(int(0)?, int(1)?, int(2)?)),
@@ -351,6 +378,7 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::InvSqrtMultiplier => n(tinycc_rt::inv_sqrt_multiplier(int(0)?)),
         Intrinsic::InvSqrtExponent => n(tinycc_rt::inv_sqrt_exponent(int(0)?)),
         Intrinsic::RoundHalfAwayF32 => n(tinycc_rt::round_half_away_f32(real(0)?)),
+        Intrinsic::RoundHalfEvenF32 => Val::Float(tinycc_rt::round_half_even_f32(real(0)?)),
         Intrinsic::Sxtb16 => u(tinycc_rt::sxtb16(word(0)?)),
         Intrinsic::Sxtb16Ror8 => u(tinycc_rt::sxtb16_ror8(word(0)?)),
         Intrinsic::Smlad => n(tinycc_rt::smlad(word(0)?, word(1)?, int(2)?)),

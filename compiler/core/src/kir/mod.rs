@@ -6,7 +6,7 @@
 //!
 //! Meaning: a kernel is a function over buffers. Buffers are parameters (operands, results,
 //! scratch: they may share storage exactly as `Reuse` allows) or constants. Statements are
-//! structured; expressions are pure; integer `+ - *` never overflow; every index is in range.
+//! structured; expressions are pure; signed `+ - *` never overflow; every index is in range.
 //! A [`Tile`] is straight-line register-level code with the same rules: portable statements
 //! everywhere, one inline-assembly block on a core that has the instructions.
 
@@ -23,17 +23,21 @@ pub use expr::{BinOp, Buf, Expr, Intrinsic, Ty, Var, float, idx, int};
 pub use tile::{Cursor, Tile, TileInst, TileReg};
 
 use crate::diagnostic::Origin;
-use crate::tensor::{DType, QuantParams, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, SmallType, TensorData, TensorType};
 
 impl From<DType> for Ty {
     fn from(dtype: DType) -> Self {
         match dtype {
-            DType::I8 => Ty::I8,
+            DType::I8 | DType::Small(SmallType::I2 | SmallType::I4) => Ty::I8,
+            DType::U8 | DType::Bool | DType::Small(_) => Ty::U8,
             DType::I16 => Ty::I16,
+            DType::U16 | DType::F16 | DType::BF16 => Ty::U16,
             DType::I32 => Ty::I32,
+            DType::U32 => Ty::U32,
             DType::I64 => Ty::I64,
+            DType::U64 => Ty::U64,
             DType::F32 => Ty::F32,
-            DType::Bool => Ty::U8,
+            DType::F64 => Ty::F64,
         }
     }
 }

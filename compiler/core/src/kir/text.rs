@@ -81,10 +81,13 @@ fn ty_name(ty: Ty) -> &'static str {
         Ty::I8 => "i8",
         Ty::U8 => "u8",
         Ty::I16 => "i16",
+        Ty::U16 => "u16",
         Ty::I32 => "i32",
         Ty::U32 => "u32",
         Ty::I64 => "i64",
+        Ty::U64 => "u64",
         Ty::F32 => "f32",
+        Ty::F64 => "f64",
     }
 }
 
@@ -217,6 +220,7 @@ impl Printer<'_> {
     /// The expression, in parentheses when it binds weaker than `outer`.
     fn expr(&self, e: &Expr, outer: u8) -> String {
         match e {
+            Expr::Int(v, Ty::U64) => v.cast_unsigned().to_string(),
             Expr::Int(v, _) => v.to_string(),
             Expr::Float(v) => format!("{v:?}"),
             Expr::Var(v) => self.var(v.id).to_string(),

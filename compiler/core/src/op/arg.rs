@@ -1,6 +1,6 @@
 //! What the position-of-an-extremum operators have in common. Not an operator itself.
 
-use super::{OpError, Signature};
+use super::{Elements, OpError, Signature};
 use crate::kernels::reduce::Reduction;
 use crate::kir::{Expr, KernelBuilder};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
@@ -56,12 +56,9 @@ impl ArgAttributes {
     ) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let plan = self.plan(s)?;
-        let positions = match &x.data {
-            TensorData::I8(v) => search(&plan, v, int8),
-            TensorData::F32(v) => search(&plan, v, real),
-            TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-                return Err(OpError::types(s));
-            }
+        let positions = match s.elements(x)? {
+            Elements::Int8(v) => search(&plan, v, int8),
+            Elements::Real(v) => search(&plan, v, real),
         };
         let data = if self.index == DType::I64 {
             TensorData::I64(positions.into_iter().map(|p| p as i64).collect())

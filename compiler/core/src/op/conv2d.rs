@@ -2,7 +2,7 @@
 //! TFLite CONV_2D. Operands: input, constant weights, optional constant bias.
 
 use super::weights::{self, Layer};
-use super::{OpError, Operator, QuantRule, Signature};
+use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::{Conv, ConvBuffers};
 use crate::kernels::pointwise::Pointwise;
@@ -104,13 +104,12 @@ impl Operator for Conv2d {
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let conv = self.conv(s)?;
         let shape = s.result(0)?.shape().clone();
-        let data = match s.operand(0)?.dtype() {
-            DType::I8 => {
+        let data = match s.arithmetic()? {
+            Arithmetic::Int8 => {
                 let layer = Layer::int8(s, inputs, conv.out_channels, self.activation)?;
                 TensorData::I8(eval_i8(&conv, &layer))
             }
-            DType::F32 => TensorData::F32(eval_f32(&conv, s, inputs, self.activation)?),
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
+            Arithmetic::Real => TensorData::F32(eval_f32(&conv, s, inputs, self.activation)?),
         };
         Ok(vec![Tensor { shape, data }])
     }

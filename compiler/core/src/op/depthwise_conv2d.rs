@@ -3,8 +3,8 @@
 
 use super::conv2d::dims4;
 use super::weights::{self, Layer};
-use super::{OpError, Operator, QuantRule, Signature};
-use crate::tensor::{DType, Tensor, TensorData, TensorType};
+use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
+use crate::tensor::{Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::window::{Axis, Padding, Window};
@@ -61,8 +61,8 @@ impl Operator for DepthwiseConv2d {
         let d = self.depthwise(s)?;
         let channels = d.in_channels * d.multiplier;
         let shape = s.result(0)?.shape().clone();
-        let data = match s.operand(0)?.dtype() {
-            DType::I8 => {
+        let data = match s.arithmetic()? {
+            Arithmetic::Int8 => {
                 let layer = Layer::int8(s, inputs, channels, self.activation)?;
                 let mut out = Vec::new();
                 each_output(&d, &mut |taps, c| {
@@ -71,7 +71,7 @@ impl Operator for DepthwiseConv2d {
                 });
                 TensorData::I8(out)
             }
-            DType::F32 => {
+            Arithmetic::Real => {
                 let (x, w, b) = weights::float_operands(s, inputs)?;
                 let mut out = Vec::new();
                 each_output(&d, &mut |taps, c| {
@@ -80,7 +80,6 @@ impl Operator for DepthwiseConv2d {
                 });
                 TensorData::F32(out)
             }
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
         };
         Ok(vec![Tensor { shape, data }])
     }
@@ -134,6 +133,7 @@ fn each_output(d: &Depthwise, f: &mut dyn FnMut(&[Tap], usize)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DType;
     use crate::op::testing::{Spec, check};
 
     #[test]

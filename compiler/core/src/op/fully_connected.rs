@@ -7,7 +7,7 @@
 
 use super::conv2d;
 use super::weights::{self, Layer};
-use super::{OpError, Operator, QuantRule, Signature};
+use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::Conv;
 use crate::kernels::requantize::Requantize;
@@ -112,8 +112,8 @@ impl Operator for FullyConnected {
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let (rows, depth, out) = self.extents(s)?;
         let shape = s.result(0)?.shape().clone();
-        let data = match s.operand(0)?.dtype() {
-            DType::I8 => {
+        let data = match s.arithmetic()? {
+            Arithmetic::Int8 => {
                 let layer = Layer::int8(s, inputs, out, self.activation)?;
                 let one = |i: usize| {
                     let (row, c) = (i / out, i % out);
@@ -121,7 +121,7 @@ impl Operator for FullyConnected {
                 };
                 TensorData::I8((0..rows * out).map(one).collect())
             }
-            DType::F32 => {
+            Arithmetic::Real => {
                 let (x, w, b) = weights::float_operands(s, inputs)?;
                 let mut y = weights::gemm_transposed(x, w, (rows, depth, out))?;
                 for (i, v) in y.iter_mut().enumerate() {
@@ -129,7 +129,6 @@ impl Operator for FullyConnected {
                 }
                 TensorData::F32(y)
             }
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
         };
         Ok(vec![Tensor { shape, data }])
     }

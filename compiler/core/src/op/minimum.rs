@@ -15,12 +15,14 @@ impl Operator for Minimum {
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
-        match s.operand(0)?.dtype() {
-            DType::F32 => binary::eval_f32(s, inputs, tinycc_rt::min_f32),
-            DType::I32 => binary::eval_i32(s, inputs, |a, b| a.min(b)),
-            DType::I8 => binary::eval_i8(s, inputs, |a, b| a.min(b)),
-            DType::I16 | DType::I64 | DType::Bool => Err(OpError::types(s)),
+        let dtype = s.operand(0)?.dtype();
+        if dtype == DType::F32 {
+            return binary::eval_f32(s, inputs, tinycc_rt::min_f32);
         }
+        if dtype == DType::I32 {
+            return binary::eval_i32(s, inputs, |a, b| a.min(b));
+        }
+        binary::eval_i8(s, inputs, |a, b| a.min(b))
     }
 
     fn quant_rule(&self) -> QuantRule {
@@ -32,11 +34,8 @@ impl Operator for Minimum {
     }
 
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
-        let function = match s.operand(0)?.dtype() {
-            DType::F32 => Intrinsic::MinF32,
-            DType::I8 | DType::I32 => Intrinsic::MinI32,
-            DType::I16 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
-        };
+        let is_float = s.operand(0)?.dtype() == DType::F32;
+        let function = if is_float { Intrinsic::MinF32 } else { Intrinsic::MinI32 };
         binary::lower(s, k, |_, a, b| Expr::call(function, vec![a, b]))
     }
 }

@@ -7,8 +7,11 @@
 mod additive;
 mod arg;
 mod binary;
+mod indexing;
+mod gate;
 mod movement;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod rows;
@@ -20,12 +23,15 @@ mod weights;
 
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
+pub use crate::kernels::combine::Combine;
 pub use arg::ArgAttributes;
+pub use gate::GateFunction;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
+pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
-pub use signature::{OpError, Signature, ValueInfo};
+pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
 /// What an operator answers. All methods are pure; none may panic on any attributes or operands.
@@ -66,6 +72,13 @@ pub trait Operator {
     /// through `eval` replaces it (pass `tabulate`).
     fn is_elementwise_unary(&self) -> bool {
         false
+    }
+
+    /// The same operator without the results that are not marked in `read`, the others in their
+    /// order; `None` where results come together or none is left out (pass `remove-dead`).
+    fn with_results(&self, read: &[bool]) -> Option<Op> {
+        let _ = read;
+        None
     }
 
     /// Builds the kernel, specialised to shapes, constants and quantization.
@@ -153,22 +166,28 @@ operators! {
     Cast => cast,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
     Div => div,
     Elu => elu,
     Exp => exp,
+    FlipSign => flip_sign,
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
+    Gru => gru,
     HardSwish => hard_swish,
     L2Normalization => l2_normalization,
     LeakyRelu => leaky_relu,
     Log => log,
     LogSoftmax => log_softmax,
     Logistic => logistic,
+    Lstm => lstm,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
     Mean => mean,
@@ -186,7 +205,11 @@ operators! {
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
+    Rnn => rnn,
+    Round => round,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,
@@ -199,6 +222,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,

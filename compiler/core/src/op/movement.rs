@@ -4,7 +4,7 @@
 use super::{OpError, Reuse, Signature};
 use crate::kernels::affine::AffineCopy;
 use crate::kir::{Expr, KernelBuilder, Ty};
-use crate::tensor::{DType, Shape, Tensor, TensorData};
+use crate::tensor::{DType, Shape, SmallType, Tensor, TensorData};
 
 /// Evaluates one copy from operand 0 per result.
 ///
@@ -112,12 +112,28 @@ pub fn result_shape(dims: Vec<usize>) -> Result<Shape, OpError> {
 /// Element 0 of a constant as a literal of its type.
 #[must_use]
 pub fn literal(data: &TensorData) -> Option<Expr> {
+    let ty = Ty::from(data.dtype());
     Some(match data {
-        TensorData::I8(v) => Expr::Int(i64::from(*v.first()?), Ty::I8),
-        TensorData::I16(v) => Expr::Int(i64::from(*v.first()?), Ty::I16),
-        TensorData::I32(v) => Expr::Int(i64::from(*v.first()?), Ty::I32),
-        TensorData::I64(v) => Expr::Int(*v.first()?, Ty::I64),
         TensorData::F32(v) => Expr::Float(*v.first()?),
-        TensorData::Bool(v) => Expr::Int(i64::from(*v.first()?), Ty::U8),
+        TensorData::F64(v) => {
+            // Every float64 literal in use is a float32 one.
+            let narrow = *v.first()? as f32;
+            (f64::from(narrow) == *v.first()? || v[0].is_nan()).then_some(())?;
+            Expr::Float(narrow).cast(Ty::F64)
+        }
+        TensorData::U64(v) => Expr::Int(v.first()?.cast_signed(), ty),
+        TensorData::F16(v) | TensorData::BF16(v) => Expr::Int(i64::from(*v.first()?), ty),
+        TensorData::Small(SmallType::I2 | SmallType::I4, v) => {
+            Expr::Int(v.first()?.cast_signed().into(), ty)
+        }
+        TensorData::Small(_, v) => Expr::Int(i64::from(*v.first()?), ty),
+        TensorData::I8(_)
+        | TensorData::U8(_)
+        | TensorData::I16(_)
+        | TensorData::U16(_)
+        | TensorData::I32(_)
+        | TensorData::U32(_)
+        | TensorData::I64(_)
+        | TensorData::Bool(_) => Expr::Int(i64::try_from(*data.to_i128()?.first()?).ok()?, ty),
     })
 }

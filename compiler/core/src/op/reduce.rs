@@ -1,7 +1,7 @@
 //! What reductions have in common: axes, reference loops, rescaled int8 sums. Not an operator
 //! itself.
 
-use super::{OpError, Signature};
+use super::{Arithmetic, OpError, Signature};
 use crate::kernels::reduce::Reduction;
 use crate::kernels::requantize::Requantize;
 use crate::kir::{Expr, KernelBuilder, int};
@@ -39,13 +39,12 @@ impl ReduceAttributes {
     pub fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        match x.dtype() {
-            DType::F32 => {}
-            DType::I8 => {
+        match s.arithmetic()? {
+            Arithmetic::Real => {}
+            Arithmetic::Int8 => {
                 x.per_tensor()?;
                 s.result(0)?.per_tensor()?;
             }
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
         }
         self.plan(s)?;
         let mut dims = Vec::new();

@@ -1,7 +1,7 @@
 //! ResizeBilinear: bilinear resize, NHWC, int8 and float32. TFLite RESIZE_BILINEAR.
 
 use super::resize::{Axis, Geometry, Sampling};
-use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
+use super::{Elements, OpError, Operator, QuantRule, Reuse, Signature, movement};
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, float, idx, int};
 
@@ -94,8 +94,8 @@ impl Operator for ResizeBilinear {
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let g = self.geometry(s)?;
-        let data = match &x.data {
-            TensorData::I8(v) => {
+        let data = match s.elements(x)? {
+            Elements::Int8(v) => {
                 let mut out = Vec::new();
                 for_each(&g, sample_int, &mut |at, &wy, &wx| {
                     let [a, b, c, d] = at.map(|i| i64::from(v[i]));
@@ -106,7 +106,7 @@ impl Operator for ResizeBilinear {
                 });
                 TensorData::I8(out)
             }
-            TensorData::F32(v) => {
+            Elements::Real(v) => {
                 let mut out = Vec::new();
                 for_each(&g, sample_f32, &mut |at, &wy, &wx| {
                     let [a, b, c, d] = at.map(|i| v[i]);
@@ -114,9 +114,6 @@ impl Operator for ResizeBilinear {
                     out.push(a * uy * ux + c * wy * ux + b * uy * wx + d * wy * wx);
                 });
                 TensorData::F32(out)
-            }
-            TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-                return Err(OpError::types(s));
             }
         };
         Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data }])

@@ -4,7 +4,7 @@
 //! Their kernels reduce a row completely before they store its first element, and then store
 //! element `i` after its last read: they may work in place.
 
-use super::{OpError, Signature};
+use super::{Elements, OpError, Signature};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, idx, int};
 use crate::numeric::Multiplier;
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
@@ -67,19 +67,16 @@ pub fn eval(
 ) -> Result<Vec<Tensor>, OpError> {
     let x = inputs.first().ok_or_else(|| OpError::types(s))?;
     let depth = depth(s)?.max(1);
-    let data = match &x.data {
-        TensorData::F32(v) => {
+    let data = match s.elements(x)? {
+        Elements::Real(v) => {
             let mut y = Vec::with_capacity(v.len());
             v.chunks(depth).for_each(|row| real(row, &mut y));
             TensorData::F32(y)
         }
-        TensorData::I8(v) => {
+        Elements::Int8(v) => {
             let mut y = Vec::with_capacity(v.len());
             v.chunks(depth).for_each(|row| int8(row, &mut y));
             TensorData::I8(y)
-        }
-        TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-            return Err(OpError::types(s));
         }
     };
     Ok(vec![Tensor { shape: x.shape.clone(), data }])

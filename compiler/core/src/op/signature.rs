@@ -55,6 +55,24 @@ impl<'a> ValueInfo<'a> {
     }
 }
 
+/// The two arithmetics of layers: quantized integers, and reals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// int8 elements.
+    Int8,
+    /// float32 elements.
+    Real,
+}
+
+/// Elements of a tensor that a layer computes with.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// int8 elements.
+    Int8(&'a [i8]),
+    /// float32 elements.
+    Real(&'a [f32]),
+}
+
 /// Operands in order and results in order.
 #[derive(Clone, Debug, Default)]
 pub struct Signature<'a> {
@@ -83,6 +101,27 @@ impl<'a> Signature<'a> {
         self.results.get(i).ok_or_else(|| {
             OpError::invalid(format!("needs result {i}, but has {} results", self.results.len()))
         })
+    }
+
+    /// Which arithmetic operand 0 calls for.
+    ///
+    /// # Errors
+    /// No operand, or of another type.
+    pub fn arithmetic(&self) -> Result<Arithmetic, OpError> {
+        let dtype = self.operand(0)?.dtype();
+        let known = [(DType::I8, Arithmetic::Int8), (DType::F32, Arithmetic::Real)];
+        let found = known.into_iter().find(|(d, _)| *d == dtype);
+        found.map(|(_, a)| a).ok_or_else(|| OpError::types(self))
+    }
+
+    /// The elements of an operand.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn elements<'t>(&self, tensor: &'t Tensor) -> Result<Elements<'t>, OpError> {
+        let int8 = tensor.as_i8().map(Elements::Int8);
+        let any = int8.or_else(|| tensor.as_f32().map(Elements::Real));
+        any.ok_or_else(|| OpError::types(self))
     }
 
     /// Checks the number of operands.

@@ -3,7 +3,7 @@
 
 use super::conv2d::dims4;
 use super::weights::{self, Layer};
-use super::{OpError, Operator, QuantRule, Signature};
+use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::transpose_conv::{Spread, TransposeConvKernel};
@@ -84,8 +84,8 @@ impl Operator for TransposeConv {
         let g = self.geometry(s)?;
         let shape = s.result(0)?.shape().clone();
         let channels = g.out_channels;
-        let data = match s.operand(0)?.dtype() {
-            DType::I8 => {
+        let data = match s.arithmetic()? {
+            Arithmetic::Int8 => {
                 let layer = Layer::int8(s, inputs, channels, self.activation)?;
                 let mut acc: Vec<i32> =
                     (0..shape.elements()).map(|o| layer.bias(o % channels)).collect();
@@ -95,7 +95,7 @@ impl Operator for TransposeConv {
                 let finish = |(o, &acc): (usize, &i32)| layer.finish(acc, o % channels);
                 TensorData::I8(acc.iter().enumerate().map(finish).collect())
             }
-            DType::F32 => {
+            Arithmetic::Real => {
                 let (x, w, b) = weights::float_operands(s, inputs)?;
                 let mut acc = vec![0.0f32; shape.elements()];
                 scatter(&g, &mut |at, wat, to| {
@@ -108,7 +108,6 @@ impl Operator for TransposeConv {
                 }
                 TensorData::F32(acc)
             }
-            DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
         };
         Ok(vec![Tensor { shape, data }])
     }

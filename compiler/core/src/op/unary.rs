@@ -1,6 +1,6 @@
 //! What elementwise unary operators have in common. Not an operator itself.
 
-use super::{OpError, Signature};
+use super::{Elements, OpError, Signature};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, KernelBuilder};
 use crate::numeric::Multiplier;
@@ -34,12 +34,9 @@ pub fn eval(
     int8: impl Fn(i8) -> i8,
 ) -> Result<Vec<Tensor>, OpError> {
     let x = inputs.first().ok_or_else(|| OpError::types(s))?;
-    let data = match &x.data {
-        TensorData::F32(v) => TensorData::F32(v.iter().map(|&x| real(x)).collect()),
-        TensorData::I8(v) => TensorData::I8(v.iter().map(|&x| int8(x)).collect()),
-        TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) | TensorData::Bool(_) => {
-            return Err(OpError::types(s));
-        }
+    let data = match s.elements(x)? {
+        Elements::Real(v) => TensorData::F32(v.iter().map(|&x| real(x)).collect()),
+        Elements::Int8(v) => TensorData::I8(v.iter().map(|&x| int8(x)).collect()),
     };
     Ok(vec![Tensor { shape: x.shape.clone(), data }])
 }

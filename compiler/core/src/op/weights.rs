@@ -1,7 +1,7 @@
 //! What layers with constant weights have in common: operand checks, bias folding, requantization,
 //! reference arithmetic. Not an operator itself.
 
-use super::{OpError, Signature};
+use super::{Arithmetic, OpError, Signature};
 use crate::kernels::conv::{Finish, declare_bias, fold_zero_point};
 use crate::kernels::requantize::Requantize;
 use crate::kir::{Buf, KernelBuilder};
@@ -32,10 +32,9 @@ pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpEr
 pub fn check_types(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpError> {
     let (x, w) = (s.operand(0)?, s.operand(1)?);
     let bias = s.operands.get(2);
-    let bias_type = match x.dtype() {
-        DType::I8 => DType::I32,
-        DType::F32 => DType::F32,
-        DType::I16 | DType::I32 | DType::I64 | DType::Bool => return Err(OpError::types(s)),
+    let bias_type = match s.arithmetic()? {
+        Arithmetic::Int8 => DType::I32,
+        Arithmetic::Real => DType::F32,
     };
     if w.dtype() != x.dtype() || bias.is_some_and(|b| b.dtype() != bias_type) {
         return Err(OpError::types(s));

@@ -5,6 +5,7 @@
 use super::Pass;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
+use crate::numeric::Rounding;
 use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
 use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
         let Some(node) = graph.get(id) else { continue };
         let result = if let Op::Constant(_) = node.op {
             constant(graph, id)
-        } else if let Op::Dequantize(_) = node.op {
+        } else if let Op::Dequantize(_) | Op::FlipSign(_) = node.op {
             Ok(dequantize(graph, id))
         } else {
             Ok(activation(graph, id, keep_rounding))
@@ -134,7 +135,8 @@ fn real_numbers(tensor: &Tensor, quant: &QuantParams) -> Option<Tensor> {
     Some(Tensor { shape: tensor.shape.clone(), data: TensorData::F32(real.collect()) })
 }
 
-/// A Dequantize of an activation is nothing any more; one of a constant stays.
+/// A Dequantize of an activation is nothing any more, nor is the other spelling of the same number; a
+/// Dequantize of a constant stays.
 fn dequantize(graph: &mut Graph, id: NodeId) -> bool {
     let Some(&operand) = graph.operands(id).first() else { return false };
     let is_real = graph.value(operand).is_some_and(|v| v.ty.dtype == DType::F32);
@@ -217,7 +219,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
         ty: TensorType::new(DType::F32, was.ty.shape.clone()),
         quant: None,
     };
-    let q = graph.add_with(Quantize.into(), &[at], vec![quantized], from.clone());
+    let q = graph.add_with(Quantize { rounding: Rounding::HalfEven }.into(), &[at], vec![quantized], from.clone());
     let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from).result(0);
     redirect(graph, at, new, &readers);
 }

@@ -41,6 +41,9 @@ fn is_costly(op: &Op, s: &Signature<'_>) -> bool {
             | Op::BatchMatmul(_)
             | Op::AveragePool2d(_)
             | Op::MaxPool2d(_)
+            | Op::Lstm(_)
+            | Op::Gru(_)
+            | Op::Rnn(_)
     );
     let elements =
         |v: &[ValueInfo<'_>]| v.iter().fold(1usize, |n, i| n.saturating_add(i.shape().elements()));
@@ -96,6 +99,7 @@ mod tests {
         let mut graph = Graph::new();
         let image = graph.add(Constant { tensor }.into(), vec![value.clone()], Origin::default());
         let pool = MaxPool2d(PoolAttributes {
+            dilation: (1, 1),
             window: (window, window),
             stride: (1, 1),
             padding: Padding::Same,

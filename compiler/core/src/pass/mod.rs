@@ -3,6 +3,7 @@
 mod dequantize_graph;
 mod fold_constants;
 mod fuse_activation;
+mod fuse_quantization;
 mod layout;
 mod materialise_outputs;
 mod remove_dead;
@@ -33,6 +34,7 @@ pub const ALL: &[Pass] = &[
     fold_constants::PASS,
     layout::PASS,
     fuse_activation::PASS,
+    fuse_quantization::PASS,
     tabulate::PASS,
     remove_dead::PASS,
     materialise_outputs::PASS,

@@ -51,10 +51,16 @@ fn dtype(descr: &str) -> Result<DType, String> {
     let name = descr.trim_start_matches('\'').split('\'').next().unwrap_or_default();
     match name {
         "|i1" | "<i1" => Ok(DType::I8),
+        "|u1" | "<u1" => Ok(DType::U8),
         "<i2" => Ok(DType::I16),
+        "<u2" => Ok(DType::U16),
         "<i4" => Ok(DType::I32),
+        "<u4" => Ok(DType::U32),
         "<i8" => Ok(DType::I64),
+        "<u8" => Ok(DType::U64),
+        "<f2" => Ok(DType::F16),
         "<f4" => Ok(DType::F32),
+        "<f8" => Ok(DType::F64),
         "|b1" => Ok(DType::Bool),
         other => Err(format!("element type '{other}' is not supported")),
     }

@@ -17,13 +17,30 @@ impl Random {
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
     }
 
-    /// int8 and int16: full range. float32: [-1, 1). int32 and int64, which are indices in most
-    /// models: 0 or 1. Booleans: both.
+    /// 8 and 16 bits: full range. Floats: [-1, 1) or, by their bits, any number. Integers of 32 and 64
+    /// bits, which are indices in most models: 0 or 1. Booleans: both.
     pub(super) fn tensor(&mut self, ty: &TensorType) -> Tensor {
         let n = ty.shape.elements();
         let mut list = || (0..n).map(|_| self.next()).collect::<Vec<u32>>();
         let data = match ty.dtype {
             DType::I8 => TensorData::I8(list().into_iter().map(|x| x as i8).collect()),
+            DType::U8 => TensorData::U8(list().into_iter().map(|x| x as u8).collect()),
+            DType::U16 => TensorData::U16(list().into_iter().map(|x| x as u16).collect()),
+            DType::U32 => TensorData::U32(list().into_iter().map(|x| x & 1).collect()),
+            DType::U64 => TensorData::U64(list().into_iter().map(|x| u64::from(x & 1)).collect()),
+            // Below 1: the exponents with the top bit clear.
+            DType::F16 => TensorData::F16(list().into_iter().map(|x| x as u16 & 0xBBFF).collect()),
+            DType::BF16 => {
+                TensorData::BF16(list().into_iter().map(|x| x as u16 & 0xBF7F).collect())
+            }
+            DType::F64 => {
+                let unit = |x: u32| f64::from(x) / f64::from(1u32 << 31) - 1.0;
+                TensorData::F64(list().into_iter().map(unit).collect())
+            }
+            DType::Small(small) => {
+                let byte = |x: u32| small.from_bits(x as u8);
+                TensorData::Small(small, list().into_iter().map(byte).collect())
+            }
             DType::I16 => TensorData::I16(list().into_iter().map(|x| x as i16).collect()),
             DType::I32 => TensorData::I32(list().into_iter().map(|x| (x & 1) as i32).collect()),
             DType::I64 => TensorData::I64(list().into_iter().map(|x| i64::from(x & 1)).collect()),

@@ -58,7 +58,9 @@ enum Emit {
 
 pub(super) fn run(args: &Args, matches: &ArgMatches, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
-    let compiler = Compiler::new(&bytes, options(args, matches)?).file(shown(&args.model));
+    let external = tinycc::external::load(&bytes, &args.model).files;
+    let compiler =
+        Compiler::new(&bytes, options(args, matches)?).file(shown(&args.model)).external(external);
     if let Some(emit) = args.emit {
         return print_form(args, &compiler, emit, shell);
     }

@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// Replace the shape of an input, for example serving_default_x=1x96x96x3.
     #[arg(long = "input-shape", value_name = "NAME=SHAPE")]
     input_shapes: Vec<tinycc::InputShape>,
+    /// Replace an input by constant numbers, row by row, for example axes=0,2.
+    #[arg(long = "input-value", value_name = "NAME=NUMBERS")]
+    input_values: Vec<tinycc::InputValue>,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t)]
     report: Format,
@@ -26,8 +29,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
-    let options = Options { input_shapes: args.input_shapes.clone(), ..Options::default() };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let external = tinycc::external::load(&bytes, &args.model).files;
+    let options = Options {
+        input_shapes: args.input_shapes.clone(),
+        input_values: args.input_values.clone(),
+        ..Options::default()
+    };
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
     let inspection = tinycc::inspect::inspect(&compiler)?;
     match args.report {
         Format::Json => shell.print(&inspection.to_json()),

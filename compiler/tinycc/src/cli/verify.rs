@@ -3,7 +3,7 @@
 use super::{Failure, Format, Shell, read, shown};
 use std::path::{Path, PathBuf};
 use tinycc::verify::{Request, VerifyError, npy};
-use tinycc::{Compiler, CoreName, InputShape, Options};
+use tinycc::{Compiler, CoreName, InputShape, InputValue, IoLayout, Options};
 
 /// Check the emitted code on this machine.
 ///
@@ -52,6 +52,12 @@ pub(super) struct Args {
     /// Replace the shape of an input, for example serving_default_x=1x96x96x3.
     #[arg(long = "input-shape", value_name = "NAME=SHAPE")]
     input_shapes: Vec<InputShape>,
+    /// Replace an input by constant numbers, row by row, for example axes=0,2.
+    #[arg(long = "input-value", value_name = "NAME=NUMBERS")]
+    input_values: Vec<InputValue>,
+    /// Order of the dimensions of inputs and outputs.
+    #[arg(long, value_enum, default_value_t)]
+    io_layout: IoLayout,
     /// Form of the result.
     #[arg(long, value_enum, default_value_t)]
     report: Format,
@@ -59,6 +65,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
+    let external = tinycc::external::load(&bytes, &args.model).files;
     let arrays = |paths: &[PathBuf]| paths.iter().map(|p| array(p)).collect::<Result<Vec<_>, _>>();
     let request = Request {
         inputs: arrays(&args.inputs)?,
@@ -73,9 +80,11 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         target: args.target.clone(),
         core: args.core,
         input_shapes: args.input_shapes.clone(),
+        input_values: args.input_values.clone(),
+        io_layout: args.io_layout,
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
     let result = tinycc::verify::verify(&compiler, &request, &mut |step| shell.progress(step));
     shell.progress_done();
     let verification = result.map_err(|e| match e {

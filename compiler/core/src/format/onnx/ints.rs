@@ -6,30 +6,15 @@ use crate::kernels::reduce::Reduction;
 use crate::op::{OpError, ReduceAttributes};
 use crate::tensor::{DType, Shape, Tensor, TensorData};
 
-/// Elements as int64; `None` for floats.
+/// Elements as int64; `None` for floats and for uint64 beyond it.
 fn wide(t: &Tensor) -> Option<Vec<i64>> {
-    match &t.data {
-        TensorData::F32(_) => None,
-        TensorData::Bool(v) => Some(v.iter().map(|&b| i64::from(b != 0)).collect()),
-        TensorData::I8(_) | TensorData::I16(_) | TensorData::I32(_) | TensorData::I64(_) => {
-            t.to_i64()
-        }
-    }
+    t.to_i64()
 }
 
 fn narrow(values: Vec<i64>, dtype: DType) -> Option<TensorData> {
-    Some(match dtype {
-        DType::I64 => TensorData::I64(values),
-        DType::I32 => TensorData::I32(all(values, |v| i32::try_from(v).ok())?),
-        DType::I16 => TensorData::I16(all(values, |v| i16::try_from(v).ok())?),
-        DType::I8 => TensorData::I8(all(values, |v| i8::try_from(v).ok())?),
-        DType::Bool => TensorData::Bool(values.into_iter().map(|v| u8::from(v != 0)).collect()),
-        DType::F32 => return None,
-    })
-}
-
-fn all<T>(values: Vec<i64>, f: impl Fn(i64) -> Option<T>) -> Option<Vec<T>> {
-    values.into_iter().map(f).collect()
+    let wide: Vec<i128> = values.into_iter().map(i128::from).collect();
+    let data = TensorData::from_i128(dtype, &wide)?;
+    (dtype == DType::Bool || data.to_i128()? == wide).then_some(data)
 }
 
 /// The result of a binary operator on two constants of one type, if it is one of those here.
@@ -42,6 +27,9 @@ pub fn binary(
     b: &Tensor,
     max_bytes: usize,
 ) -> Result<Option<Tensor>, OpError> {
+    if let (Some(x), Some(y)) = (a.as_f32(), b.as_f32()) {
+        return Ok(compare(op, (&a.shape, x), (&b.shape, y)));
+    }
     let (Some(x), Some(y)) = (wide(a), wide(b)) else { return Ok(None) };
     let predicate = matches!(
         op,
@@ -70,6 +58,25 @@ pub fn binary(
         .and_then(|data| Tensor::new(shape, data))
         .map(Some)
         .ok_or_else(|| OpError::invalid(format!("{op} of constants overflows or divides by zero")))
+}
+
+/// A comparison of constant floats of one shape, or with a scalar: conditions of loops.
+fn compare(op: &str, (a, x): (&Shape, &[f32]), (b, y): (&Shape, &[f32])) -> Option<Tensor> {
+    let f: fn(f32, f32) -> bool = match op {
+        "Equal" => |x, y| x == y,
+        "Less" => |x, y| x < y,
+        "LessOrEqual" => |x, y| x <= y,
+        "Greater" => |x, y| x > y,
+        "GreaterOrEqual" => |x, y| x >= y,
+        _other => return None,
+    };
+    let (shape, n) = if a.rank() >= b.rank() { (a, x.len()) } else { (b, y.len()) };
+    if !(a == b || x.len() == 1 || y.len() == 1) || n != x.len().max(y.len()) {
+        return None;
+    }
+    let at = |v: &[f32], i: usize| v.get(if v.len() == 1 { 0 } else { i }).copied();
+    let values = (0..n).map(|i| Some(u8::from(f(at(x, i)?, at(y, i)?))));
+    Tensor::new(shape.clone(), TensorData::Bool(values.collect::<Option<Vec<u8>>>()?))
 }
 
 /// The result of a unary operator on a constant integer or truth value, if it is one of those here.

@@ -1,10 +1,9 @@
-//! ONNX tensors -> core tensors: raw and typed data, element types by number. External data is not
-//! read here: the core has no files.
+//! ONNX tensors -> core tensors: raw and typed data, element types by number. Data of other files
+//! was put in before.
 
 use crate::op::OpError;
-use crate::tensor::{DType, Shape, Tensor, TensorData};
+use crate::tensor::{DType, Shape, SmallType, Tensor, TensorData};
 use onnx_protobuf::TensorProto;
-use onnx_protobuf::tensor_proto::DataLocation;
 
 /// Name of an element type by its number in `TensorProto.DataType`.
 #[must_use]
@@ -35,23 +34,42 @@ pub fn type_name(code: i32) -> String {
         "INT4",
         "FLOAT4E2M1",
         "FLOAT8E8M0",
+        "UINT2",
+        "INT2",
     ];
     let known = usize::try_from(code).ok().and_then(|c| names.get(c));
     known.map_or_else(|| format!("number {code}"), |n| (*n).to_string())
 }
 
-/// The core's element type. Half-width floats widen to float32.
+/// The core's element type.
 ///
 /// # Errors
-/// Types the core does not have.
+/// Types the core does not have: texts and complex numbers.
 pub fn dtype(code: i32) -> Result<DType, OpError> {
     Ok(match code {
-        1 | 10 | 16 => DType::F32,
+        1 => DType::F32,
+        2 => DType::U8,
         3 => DType::I8,
+        4 => DType::U16,
         5 => DType::I16,
         6 => DType::I32,
         7 => DType::I64,
         9 => DType::Bool,
+        10 => DType::F16,
+        11 => DType::F64,
+        12 => DType::U32,
+        13 => DType::U64,
+        16 => DType::BF16,
+        17 => DType::Small(SmallType::F8E4M3Fn),
+        18 => DType::Small(SmallType::F8E4M3FnUz),
+        19 => DType::Small(SmallType::F8E5M2),
+        20 => DType::Small(SmallType::F8E5M2FnUz),
+        21 => DType::Small(SmallType::U4),
+        22 => DType::Small(SmallType::I4),
+        23 => DType::Small(SmallType::F4E2M1),
+        24 => DType::Small(SmallType::F8E8M0),
+        25 => DType::Small(SmallType::U2),
+        26 => DType::Small(SmallType::I2),
         other => {
             return Err(OpError::unsupported(format!(
                 "element type {} is not supported",
@@ -75,21 +93,19 @@ pub fn shape(dims: &[i64]) -> Result<Shape, OpError> {
 /// A constant tensor.
 ///
 /// # Errors
-/// Unsupported types, external data, or data that does not fit the shape.
+/// Unsupported types, or data that does not fit the shape.
 pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
     let invalid = OpError::invalid;
-    if proto.data_location.enum_value_or_default() == DataLocation::EXTERNAL
-        || !proto.external_data.is_empty()
-    {
-        return Err(OpError::unsupported("its data is in another file, which is not supported")
-            .help("save the model with its weights inside: onnx.save(onnx.load(path), new_path)"));
-    }
     if proto.segment.is_some() {
         return Err(OpError::unsupported("segments are not supported"));
     }
     let shape = shape(&proto.dims)?;
     let ty = dtype(proto.data_type)?;
-    let data = if proto.raw_data.is_empty() { typed(proto) } else { raw(proto, ty) };
+    let elements = shape.elements();
+    let data = match proto.raw_data.is_empty() {
+        true => typed(proto, ty, elements),
+        false => raw(proto, ty, elements),
+    };
     let data = data.ok_or_else(|| {
         invalid(format!("its data is not made of elements of {}", type_name(proto.data_type)))
     })?;
@@ -98,53 +114,55 @@ pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
         .ok_or_else(|| invalid(format!("it has {have} elements, its shape needs {want}")))
 }
 
-fn raw(proto: &TensorProto, ty: DType) -> Option<TensorData> {
-    match proto.data_type {
-        10 | 16 => {
-            if !proto.raw_data.len().is_multiple_of(2) {
-                return None;
-            }
-            let widen = if proto.data_type == 10 { half } else { brain };
-            let halves = proto.raw_data.chunks_exact(2);
-            Some(TensorData::F32(halves.map(|b| widen(u16::from_le_bytes([b[0], b[1]]))).collect()))
-        }
-        _plain => TensorData::from_le_bytes(ty, &proto.raw_data),
+fn raw(proto: &TensorProto, ty: DType, elements: usize) -> Option<TensorData> {
+    match ty {
+        DType::Small(small) if small.bits() < 8 => unpack(small, &proto.raw_data, elements),
+        _whole => TensorData::from_le_bytes(ty, &proto.raw_data),
     }
 }
 
-fn typed(proto: &TensorProto) -> Option<TensorData> {
-    let ints = &proto.int32_data;
-    Some(match proto.data_type {
-        1 => TensorData::F32(proto.float_data.clone()),
-        3 => TensorData::I8(ints.iter().map(|&v| i8::try_from(v)).collect::<Result<_, _>>().ok()?),
-        5 => {
-            TensorData::I16(ints.iter().map(|&v| i16::try_from(v)).collect::<Result<_, _>>().ok()?)
-        }
-        6 => TensorData::I32(ints.clone()),
-        7 => TensorData::I64(proto.int64_data.clone()),
-        9 => TensorData::Bool(ints.iter().map(|&v| u8::from(v != 0)).collect()),
-        // Bits of the half in the low half of each integer.
-        10 => TensorData::F32(ints.iter().map(|&v| half(v as u16)).collect()),
-        16 => TensorData::F32(ints.iter().map(|&v| brain(v as u16)).collect()),
-        _other => return None,
-    })
-}
-
-/// bfloat16: the upper half of a float32.
-fn brain(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
-
-/// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits; exact in float32.
-fn half(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 0x3FF));
-    let magnitude = match exponent {
-        0 => (fraction as f32 * f32::from_bits((127 - 24) << 23)).to_bits(),
-        31 => 0xFF << 23 | fraction << 13,
-        e => (e + 127 - 15) << 23 | fraction << 13,
+/// Elements packed several to a byte, the first in the lowest bits.
+fn unpack(small: SmallType, bytes: &[u8], elements: usize) -> Option<TensorData> {
+    let per_byte = (8 / small.bits()) as usize;
+    if bytes.len() != elements.div_ceil(per_byte) {
+        return None;
+    }
+    let each = |byte: &u8| {
+        let byte = *byte;
+        (0..per_byte as u32).map(move |i| small.from_bits(byte >> (i * small.bits())))
     };
-    f32::from_bits(sign | magnitude)
+    Some(TensorData::Small(small, bytes.iter().flat_map(each).take(elements).collect()))
+}
+
+fn typed(proto: &TensorProto, ty: DType, elements: usize) -> Option<TensorData> {
+    let ints = &proto.int32_data;
+    Some(match ty {
+        DType::F32 => TensorData::F32(proto.float_data.clone()),
+        DType::F64 => TensorData::F64(proto.double_data.clone()),
+        DType::I32 => TensorData::I32(ints.clone()),
+        DType::I64 => TensorData::I64(proto.int64_data.clone()),
+        DType::U64 => TensorData::U64(proto.uint64_data.clone()),
+        DType::U32 => {
+            let narrow = proto.uint64_data.iter().map(|&v| u32::try_from(v).ok());
+            TensorData::U32(narrow.collect::<Option<_>>()?)
+        }
+        // Bits of the half in the low half of each integer.
+        DType::F16 => TensorData::F16(ints.iter().map(|&v| v as u16).collect()),
+        DType::BF16 => TensorData::BF16(ints.iter().map(|&v| v as u16).collect()),
+        DType::Bool => TensorData::Bool(ints.iter().map(|&v| u8::from(v != 0)).collect()),
+        DType::Small(small) => {
+            let bytes: Vec<u8> = ints.iter().map(|&v| v as u8).collect();
+            match small.bits() {
+                8 => TensorData::Small(small, bytes),
+                _packed => unpack(small, &bytes, elements)?,
+            }
+        }
+        DType::I8 | DType::U8 | DType::I16 | DType::U16 => {
+            let wide: Vec<i128> = ints.iter().map(|&v| v.into()).collect();
+            let data = TensorData::from_i128(ty, &wide)?;
+            (data.to_i128()? == wide).then_some(data)?
+        }
+    })
 }
 
 #[cfg(test)]
@@ -152,23 +170,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_widen_exactly() {
-        let cases = [
-            (0x0000, 0.0),
-            (0x8000, -0.0),
-            (0x3C00, 1.0),
-            (0xC000, -2.0),
-            (0x7BFF, 65504.0),
-            (0x0001, 5.960_464_5e-8),
-            (0x03FF, 6.097_555e-5),
-            (0x0400, 6.103_515_6e-5),
-            (0x7C00, f32::INFINITY),
-        ];
-        for (bits, want) in cases {
-            assert_eq!(half(bits).to_bits(), f32::to_bits(want), "{bits:#x}");
-        }
-        assert!(half(0x7E00).is_nan());
-        assert_eq!(brain(0xBF80), -1.0);
+    fn packed_elements_are_unpacked() {
+        let mut t = TensorProto { data_type: 22, dims: vec![3], ..Default::default() };
+        t.raw_data = vec![0x8F, 0x07];
+        let read_i4 = |t: &TensorProto| read(t).map(|t| t.data.to_le_bytes());
+        assert_eq!(read_i4(&t).expect("reads"), [0xFF, 0xF8, 7]);
+        t.raw_data = vec![0x8F];
+        assert!(read_i4(&t).is_err());
+        (t.raw_data, t.int32_data) = (Vec::new(), vec![0x8F, 0x07]);
+        assert_eq!(read_i4(&t).expect("reads"), [0xFF, 0xF8, 7]);
+        t.data_type = 25;
+        t.int32_data = vec![0b11_10_01];
+        assert_eq!(read_i4(&t).expect("reads"), [1, 2, 3]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::summary::{open, operator_name};
 use super::tensor::{self, Role};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
+use crate::format::bind::bind;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Input};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
@@ -254,6 +255,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_inputs(&mut self) {
+        let mut given = self.options.input_values.clone();
         for index in self.subgraph.inputs().into_iter().flatten() {
             let Some(entry) = usize::try_from(index).ok().and_then(|i| self.tensors.get_mut(i))
             else {
@@ -264,6 +266,17 @@ impl<'a> Reader<'a> {
             if entry.value.is_some() {
                 let (name, message) = (entry.name.clone(), "the tensor is listed as input twice");
                 self.problem(Code::MalformedModel, self.tensor_origin(&name), message);
+                continue;
+            }
+            if let Some(tensor) = given.remove(&entry.name) {
+                let dims: Vec<Option<usize>> = entry.ty.shape.0.iter().copied().map(Some).collect();
+                let origin = Origin { tensor: entry.name.clone(), ..self.file.clone() };
+                let bound = bind(&tensor, entry.ty.dtype, Some(&dims));
+                entry.constant = bound.as_ref().ok().map(|tensor| Arc::new(tensor.clone()));
+                let used = bound.and_then(|_| self.value_of(index));
+                if let Err(message) = used {
+                    self.problem(Code::BadOption, origin, format!("--input-value: {message}"));
+                }
                 continue;
             }
             if entry.ty.shape.elements() == 0 {
@@ -284,6 +297,10 @@ impl<'a> Reader<'a> {
             let origin = Origin { tensor: entry.name.clone(), ..self.file.clone() };
             let node = self.graph.add(Input { ty: entry.ty.clone() }.into(), vec![value], origin);
             entry.value = Some(node.result(0));
+        }
+        for name in given.into_keys() {
+            let message = format!("--input-value names \"{name}\", which is not an input");
+            self.problem(Code::BadOption, self.file.clone(), message);
         }
     }
 

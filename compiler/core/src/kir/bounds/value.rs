@@ -33,8 +33,8 @@ impl Value {
         Self { form: Some(form), ..Self::default() }
     }
 
-    pub fn constant(value: i64) -> Self {
-        Self::int(Form::constant(value.into()))
+    pub fn constant(value: i128) -> Self {
+        Self::int(Form::constant(value))
     }
 
     pub fn float(range: Option<(f64, f64)>) -> Self {
@@ -45,8 +45,8 @@ impl Value {
 /// Integers that the arithmetic of a type can yield: the narrow types are storage.
 fn arithmetic(ty: Ty) -> Range {
     match ty {
-        Ty::I8 | Ty::U8 | Ty::I16 => limits(Ty::I32),
-        Ty::Bool | Ty::I32 | Ty::U32 | Ty::I64 | Ty::F32 => limits(ty),
+        Ty::I8 | Ty::U8 | Ty::I16 | Ty::U16 => limits(Ty::I32),
+        Ty::Bool | Ty::I32 | Ty::U32 | Ty::I64 | Ty::U64 | Ty::F32 | Ty::F64 => limits(ty),
     }
 }
 
@@ -58,16 +58,18 @@ pub(super) fn limits(ty: Ty) -> Range {
         Ty::I8 => signed(8),
         Ty::U8 => Range::new(0, 255),
         Ty::I16 => signed(16),
+        Ty::U16 => Range::new(0, (1 << 16) - 1),
         Ty::I32 => signed(32),
         Ty::U32 => Range::new(0, (1 << 32) - 1),
-        Ty::I64 | Ty::F32 => signed(64),
+        Ty::U64 => Range::new(0, (1 << 64) - 1),
+        Ty::I64 | Ty::F32 | Ty::F64 => signed(64),
     }
 }
 
 impl Context {
     /// Any value of a type.
     pub fn opaque(&mut self, ty: Ty) -> Value {
-        if ty == Ty::F32 { Value::default() } else { Value::int(self.fresh(limits(ty))) }
+        if ty.is_float() { Value::default() } else { Value::int(self.fresh(limits(ty))) }
     }
 
     fn in_range(&mut self, range: Range) -> Value {
@@ -86,6 +88,9 @@ impl Context {
     pub fn binary(&mut self, op: BinOp, ty: Ty, a: &Value, b: &Value) -> Value {
         if ty == Ty::F32 {
             return self.binary_real(op, &a.real, &b.real);
+        }
+        if ty == Ty::F64 {
+            return self.opaque(if op.is_predicate() { Ty::Bool } else { ty });
         }
         let (Some(x), Some(y)) = (&a.form, &b.form) else {
             return self.opaque(if op.is_predicate() { Ty::Bool } else { ty });
@@ -197,6 +202,9 @@ impl Context {
     pub fn cast(&mut self, ty: Ty, from: Ty, value: &Value) -> Value {
         if ty == from {
             return value.clone();
+        }
+        if from == Ty::F64 || ty == Ty::F64 {
+            return self.opaque(ty);
         }
         if from == Ty::F32 {
             let Some((lo, hi)) = value.real.range else { return self.opaque(ty) };

@@ -63,11 +63,14 @@ fn constant_range(buffer: &BufDecl) -> Option<Range> {
     let Access::Const(data) = &buffer.access else { return None };
     match data {
         TensorData::I8(v) => of(v),
+        TensorData::U8(v) | TensorData::Bool(v) => of(v),
         TensorData::I16(v) => of(v),
+        TensorData::U16(v) | TensorData::F16(v) | TensorData::BF16(v) => of(v),
         TensorData::I32(v) => of(v),
+        TensorData::U32(v) => of(v),
         TensorData::I64(v) => of(v),
-        TensorData::Bool(v) => of(v),
-        TensorData::F32(_) => None,
+        TensorData::U64(v) => of(v),
+        TensorData::F32(_) | TensorData::F64(_) | TensorData::Small(..) => None,
     }
 }
 
@@ -105,7 +108,7 @@ impl Walk<'_> {
     }
 
     fn assign(&mut self, var: Var, value: Value) {
-        if self.kernel.vars.get(var.id as usize).is_none_or(|v| v.mutable) && var.ty != Ty::F32 {
+        if self.kernel.vars.get(var.id as usize).is_none_or(|v| v.mutable) && !var.ty.is_float() {
             let range = value.form.as_ref().and_then(|f| self.context.range(f));
             self.widen(var, range.unwrap_or(limits(var.ty)));
         }
@@ -122,7 +125,7 @@ impl Walk<'_> {
             let ranges = [self.assumed.get(&var.id), self.assigned.get(&var.id)];
             let range = ranges.into_iter().flatten().copied().reduce(Range::hull);
             let value = match range {
-                Some(range) if var.ty != Ty::F32 => Value::int(self.context.fresh(range)),
+                Some(range) if !var.ty.is_float() => Value::int(self.context.fresh(range)),
                 _unknown => self.context.opaque(var.ty),
             };
             self.set(var, Some(value));
@@ -190,7 +193,8 @@ impl Walk<'_> {
 
     fn expr(&mut self, e: &Expr) -> Value {
         match e {
-            Expr::Int(v, _) => Value::constant(*v),
+            Expr::Int(v, Ty::U64) => Value::constant(v.cast_unsigned().into()),
+            Expr::Int(v, _) => Value::constant((*v).into()),
             Expr::Float(v) => Value::float((!v.is_nan()).then(|| (f64::from(*v), f64::from(*v)))),
             Expr::Var(v) => match self.values.get(v.id as usize).cloned().flatten() {
                 Some(value) => value,
@@ -200,7 +204,7 @@ impl Walk<'_> {
                 let at = self.expr(index);
                 let proved = self.access("load", *buf, index, &at);
                 match self.constants.get(buf.id as usize).copied().flatten() {
-                    Some(range) if buf.ty != Ty::F32 => {
+                    Some(range) if !buf.ty.is_float() => {
                         // A checked load yields 0 outside of the constant.
                         let range = if proved { range } else { range.hull(Range::new(0, 0)) };
                         Value::int(self.context.fresh(range))
@@ -259,7 +263,7 @@ impl Walk<'_> {
     /// Decides the next access: element `at` of `buf`.
     fn access(&mut self, kind: &str, buf: Buf, index: &Expr, at: &Value) -> bool {
         let len = length(self.kernel, buf);
-        let integer = if index.ty() == Ty::F32 { None } else { at.form.as_ref() };
+        let integer = if index.ty().is_float() { None } else { at.form.as_ref() };
         let proved = self.dead
             || integer.is_some_and(|f| self.context.proves(f, Range::new(0, len as i128 - 1)));
         self.record(proved, kind, buf, index, integer);

@@ -1,11 +1,12 @@
 //! Activation functions and powers, made of smaller operators where the core has none for them.
 
 use super::Context;
+use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
 use crate::op::{
     Abs, Elu, Exp, Floor, Gelu, HardSwish, Log, Logistic, Maximum, Minimum, Neg, OpError, PRelu,
-    Relu, Rsqrt, Sqrt, Square, Tanh,
+    Relu, Round, Rsqrt, Sqrt, Square, Tanh,
 };
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -148,6 +149,12 @@ pub fn ceil(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.apply(Neg, floor)?])
 }
 
+/// The nearest integer, ties to the even one.
+pub fn round(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    Ok(vec![c.build.apply(Round, x)?])
+}
+
 /// 1 / x.
 pub fn reciprocal(c: &mut Context<'_, '_>) -> Read {
     let x = c.operand(0)?;
@@ -178,7 +185,7 @@ pub fn pow(c: &mut Context<'_, '_>) -> Read {
         0.5 => c.build.apply(Sqrt, x)?,
         -0.5 => c.build.apply(Rsqrt, x)?,
         p if p.fract() == 0.0 && (1..=MAX_POWER).contains(&(p.abs() as i32)) => {
-            let whole = repeated(c, x, p.abs() as i32)?;
+            let whole = whole_power(&mut c.build, x, p.abs() as i32)?;
             if p < 0.0 { inverse(c, whole)? } else { whole }
         }
         other => {
@@ -198,21 +205,21 @@ pub fn pow(c: &mut Context<'_, '_>) -> Read {
 }
 
 /// x^n by squaring.
-fn repeated(c: &mut Context<'_, '_>, x: ValueId, n: i32) -> Made {
+pub(super) fn whole_power(b: &mut Builder<'_>, x: ValueId, n: i32) -> Made {
     let mut result = None;
     let (mut power, mut rest) = (x, n);
     loop {
         if rest % 2 == 1 {
             result = Some(match result {
                 None => power,
-                Some(r) => c.build.times(r, power)?,
+                Some(r) => b.times(r, power)?,
             });
         }
         rest /= 2;
         if rest == 0 {
             return result.ok_or_else(|| OpError::invalid("the exponent is below 1"));
         }
-        power = c.build.apply(Square, power)?;
+        power = b.apply(Square, power)?;
     }
 }
 

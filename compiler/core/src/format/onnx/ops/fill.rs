@@ -5,7 +5,7 @@ use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
 use crate::kernels::elementwise::broadcast;
 use crate::op::{BroadcastTo, Concat, DepthToSpace, Gather, OpError, SpaceToDepth, Tile};
-use crate::tensor::{DType, Shape, Tensor, TensorData};
+use crate::tensor::{Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -93,14 +93,10 @@ pub fn range(c: &mut Context<'_, '_>) -> Read {
     let values: Vec<i64> =
         (0..n).map(|i| start.wrapping_add(delta.wrapping_mul(i as i64))).collect();
     let dtype = parts[0].data.dtype();
-    let data = match dtype {
-        DType::I32 => TensorData::I32(values.iter().map(|&v| v as i32).collect()),
-        DType::I16 => TensorData::I16(values.iter().map(|&v| v as i16).collect()),
-        DType::I64 => TensorData::I64(values),
-        DType::I8 | DType::F32 | DType::Bool => {
-            return Err(OpError::invalid(format!("a range of {dtype} does not exist")));
-        }
-    };
+    let wide: Vec<i128> = values.into_iter().map(i128::from).collect();
+    let data = TensorData::from_i128(dtype, &wide).filter(|_| dtype.is_int());
+    let data =
+        data.ok_or_else(|| OpError::invalid(format!("a range of {dtype} does not exist")))?;
     Ok(vec![c.build.tensor(vec![n], data)?])
 }
 

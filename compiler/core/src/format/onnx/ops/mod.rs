@@ -7,13 +7,19 @@ mod conv;
 mod conv_transpose;
 mod elementwise;
 mod fill;
+mod integer;
 mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod qlinear;
+mod quantize;
+mod quantize_plain;
+mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
+mod spatial;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -61,20 +67,25 @@ pub const READERS: &[Entry] = &[
     ("Constant", &[(1, shape::constant)]),
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
     ("Conv", &[(1, conv::conv)]),
+    ("ConvInteger", &[(10, integer::conv_integer)]),
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
+    ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
+    ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, elementwise::constants_only)]),
     ("Exp", &[(6, elementwise::exp)]),
     ("Expand", &[(8, fill::expand)]),
     ("Flatten", &[(1, movement::flatten)]),
     ("Floor", &[(6, elementwise::floor)]),
+    ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
+    ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
     ("Greater", &[(7, elementwise::constants_only)]),
     ("GreaterOrEqual", &[(12, elementwise::constants_only)]),
@@ -83,13 +94,16 @@ pub const READERS: &[Entry] = &[
     ("HardSwish", &[(14, activation::hard_swish)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
+    ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, elementwise::constants_only)]),
     ("LessOrEqual", &[(12, elementwise::constants_only)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
+    ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
     ("Mean", &[(6, elementwise::mean)]),
@@ -103,7 +117,11 @@ pub const READERS: &[Entry] = &[
     ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
     ("Pow", &[(7, activation::pow)]),
+    ("QLinearConv", &[(10, qlinear::conv)]),
+    ("QLinearMatMul", &[(10, qlinear::matmul)]),
+    ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
     ("RMSNormalization", &[(23, moments::rms)]),
+    ("RNN", &[(7, recurrent::rnn)]),
     ("Range", &[(11, fill::range)]),
     ("Reciprocal", &[(6, activation::reciprocal)]),
     ("ReduceL1", &[(1, reduce::l1)]),
@@ -119,6 +137,7 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("Round", &[(11, activation::round)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Sigmoid", &[(6, elementwise::sigmoid)]),
@@ -142,7 +161,19 @@ pub const READERS: &[Entry] = &[
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, fill::choose_constant)]),
     ("Xor", &[(7, elementwise::constants_only)]),
+    ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
     ("com.microsoft::Gelu", &[(1, activation::gelu)]),
+    ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),
+    ("com.microsoft::QLinearAdd", &[(1, qlinear::add)]),
+    ("com.microsoft::QLinearAveragePool", &[(1, qlinear::average_pool)]),
+    ("com.microsoft::QLinearConcat", &[(1, qlinear::concat)]),
+    ("com.microsoft::QLinearGlobalAveragePool", &[(1, qlinear::global_average_pool)]),
+    ("com.microsoft::QLinearLeakyRelu", &[(1, qlinear::leaky_relu)]),
+    ("com.microsoft::QLinearMul", &[(1, qlinear::mul)]),
+    ("com.microsoft::QLinearReduceMean", &[(1, qlinear::reduce_mean)]),
+    ("com.microsoft::QLinearSigmoid", &[(1, qlinear::sigmoid)]),
+    ("com.microsoft::QLinearSoftmax", &[(1, qlinear::softmax)]),
+    ("com.microsoft::QuantizeLinear", &[(1, quantize::quantize_linear)]),
     ("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
 ];
 
@@ -173,10 +204,19 @@ impl Context<'_, '_> {
     /// # Errors
     /// Missing, or computed at run time.
     pub fn constant(&self, i: usize) -> Result<Arc<Tensor>, OpError> {
-        self.build.data(self.operand(i)?).ok_or_else(|| {
-            OpError::unsupported(format!(
-                "operand {i} is computed at run time; here it must be constant"
-            ))
+        let value = self.operand(i)?;
+        self.build.data(value).ok_or_else(|| {
+            let names = self.build.inputs_behind(value);
+            let is_input = self.build.is_input(value);
+            let how = if is_input { "an input of the model" } else { "computed at run time" };
+            let error =
+                OpError::unsupported(format!("operand {i} is {how}; here it must be constant"));
+            if names.is_empty() {
+                return error;
+            }
+            let flags: Vec<String> =
+                names.iter().map(|name| format!("--input-value {name}=...")).collect();
+            error.help(format!("if it never changes, give its value: {}", flags.join(" ")))
         })
     }
 
