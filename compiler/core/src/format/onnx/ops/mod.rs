@@ -3,10 +3,14 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod conv;
 mod conv_transpose;
+mod einsum;
 mod elementwise;
 mod fill;
+mod linear;
+mod loss;
 mod moments;
 mod movement;
 mod norm;
@@ -14,8 +18,10 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod resize;
+mod sample;
 mod shape;
 mod spatial;
+mod spectrum;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -50,12 +56,16 @@ type Entry = (&'static str, &'static [(i64, ReadFn)]);
 pub const READERS: &[Entry] = &[
     ("Abs", &[(1, elementwise::abs)]),
     ("Add", &[(7, elementwise::add)]),
+    ("AffineGrid", &[(20, sample::affine_grid)]),
     ("And", &[(7, elementwise::constants_only)]),
     ("ArgMax", &[(1, reduce::arg_max)]),
     ("ArgMin", &[(1, reduce::arg_min)]),
+    ("Attention", &[(23, attention::attention)]),
     ("AveragePool", &[(1, pool::average_pool)]),
     ("BatchNormalization", &[(7, norm::batch_normalization)]),
+    ("BlackmanWindow", &[(17, spectrum::blackman)]),
     ("Cast", &[(6, elementwise::cast)]),
+    ("CausalConvWithState", &[(26, linear::causal_conv)]),
     ("Ceil", &[(6, activation::ceil)]),
     ("Celu", &[(12, activation::celu)]),
     ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
@@ -64,9 +74,12 @@ pub const READERS: &[Entry] = &[
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
     ("Conv", &[(1, conv::conv)]),
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
+    ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
+    ("DeformConv", &[(19, sample::deform_conv)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
+    ("Einsum", &[(12, einsum::einsum)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, elementwise::constants_only)]),
     ("Exp", &[(6, elementwise::exp)]),
@@ -82,28 +95,37 @@ pub const READERS: &[Entry] = &[
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
     ("Greater", &[(7, elementwise::constants_only)]),
     ("GreaterOrEqual", &[(12, elementwise::constants_only)]),
-    ("GroupNormalization", &[(21, moments::group)]),
+    ("GridSample", &[(16, sample::grid_sample)]),
+    ("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
+    ("HammingWindow", &[(17, spectrum::hamming)]),
+    ("HannWindow", &[(17, spectrum::hann)]),
     ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
     ("HardSwish", &[(14, activation::hard_swish)]),
+    ("Hardmax", &[(1, norm::hardmax_1), (13, norm::hardmax_13)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
+    ("LRN", &[(1, norm::lrn)]),
     ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, elementwise::constants_only)]),
     ("LessOrEqual", &[(12, elementwise::constants_only)]),
+    ("LinearAttention", &[(26, linear::linear_attention)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpNormalization", &[(1, norm::lp_normalization)]),
     ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
+    ("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
     ("Min", &[(6, elementwise::min)]),
     ("Mish", &[(18, activation::mish)]),
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
     ("Not", &[(1, elementwise::constants_only)]),
     ("Or", &[(7, elementwise::constants_only)]),
     ("PRelu", &[(7, activation::prelu)]),
@@ -126,12 +148,15 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
+    ("STFT", &[(17, spectrum::stft)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Sigmoid", &[(6, elementwise::sigmoid)]),
     ("Size", &[(1, fill::size)]),
     ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
     ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    ("SoftmaxCrossEntropyLoss", &[(12, loss::softmax_cross_entropy)]),
     ("Softplus", &[(1, activation::softplus)]),
     ("Softsign", &[(1, activation::softsign)]),
     ("SpaceToDepth", &[(1, fill::space_to_depth)]),
