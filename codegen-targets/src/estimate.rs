@@ -52,7 +52,8 @@ fn intrinsic(f: Intrinsic) -> usize {
         | Intrinsic::SoftmaxShift
         | Intrinsic::SoftmaxFinish
         | Intrinsic::InvSqrtExponent
-        | Intrinsic::RoundHalfAwayF32 => 32,
+        | Intrinsic::RoundHalfAwayF32
+        | Intrinsic::RoundHalfEvenF32 => 32,
         Intrinsic::Clamp => 12,
         Intrinsic::MinI32 | Intrinsic::MaxI32 | Intrinsic::MinF32 | Intrinsic::MaxF32 => 8,
         Intrinsic::Sxtb16

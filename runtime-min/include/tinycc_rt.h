@@ -97,6 +97,24 @@ static inline int32_t tcc_round_half_away_f32(float x)
 }
 /* tcc:end */
 
+/* tcc:begin round_half_even_f32 */
+/* x to the nearest integer, ties to the even one; NaN and what has no fraction stay. Needs no libm. */
+static inline float tcc_round_half_even_f32(float x)
+{
+    float magnitude = x < 0.0f ? -x : x;
+    int32_t whole;
+    float rest;
+    float rounded;
+    if (!(magnitude < 8388608.0f)) {
+        return x;
+    }
+    whole = (int32_t)magnitude;
+    rest = magnitude - (float)whole; /* exact */
+    rounded = (float)(rest > 0.5f || (rest == 0.5f && (whole & 1) != 0) ? whole + 1 : whole);
+    return x < 0.0f ? -rounded : rounded;
+}
+/* tcc:end */
+
 /* tcc:begin clz */
 /* Number of leading zero bits; 32 for 0. */
 static inline int32_t tcc_clz(uint32_t x)

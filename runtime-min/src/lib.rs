@@ -89,7 +89,10 @@ pub use requantize::{
     requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 };
-pub use round::{clamp, clz, div_round, max_f32, max_i32, min_f32, min_i32, round_half_away_f32};
+pub use round::{
+    clamp, clz, div_round, max_f32, max_i32, min_f32, min_i32, round_half_away_f32,
+    round_half_even_f32,
+};
 pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
 
 /// The C99 header with the same functions, named `tcc_` plus the Rust name.

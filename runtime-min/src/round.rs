@@ -63,6 +63,22 @@ pub const fn round_half_away_f32(x: f32) -> i32 {
     }
 }
 
+/// `x` to the nearest integer, ties to the even one; what has no fraction (from 2^23 on, infinity)
+/// and NaN stay as they are. IEEE 754 roundToIntegralTiesToEven, ONNX Round.
+#[inline]
+pub const fn round_half_even_f32(x: f32) -> f32 {
+    let magnitude = if x < 0.0 { -x } else { x };
+    if magnitude < 8_388_608.0 {
+        let whole = magnitude as i32;
+        let rest = magnitude - whole as f32;
+        let up = rest > 0.5 || (rest == 0.5 && whole & 1 == 1);
+        let rounded = if up { (whole + 1) as f32 } else { whole as f32 };
+        if x < 0.0 { -rounded } else { rounded }
+    } else {
+        x
+    }
+}
+
 /// Number of leading zero bits, 0..=32.
 #[inline]
 pub const fn clz(x: u32) -> i32 {

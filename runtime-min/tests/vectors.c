@@ -63,6 +63,10 @@ static int call(const char *name, const int64_t *a, int64_t *y)
     CASE_F32(max_f32)
     CASE(div_round, I(0), I(1))
     CASE(round_half_away_f32, F(0))
+    if (strcmp(name, "round_half_even_f32") == 0) {
+        *y = bits_of(tcc_round_half_even_f32(F(0)));
+        return 1;
+    }
     CASE(clz, U(0))
     CASE(saturating_rounding_doubling_high_mul, I(0), I(1))
     CASE(rounding_divide_by_pot, I(0), I(1))

@@ -21,6 +21,7 @@ fn call(name: &str, a: &[i64]) -> i64 {
         "max_f32" => rt::max_f32(f(0), f(1)).to_bits().into(),
         "div_round" => signed(rt::div_round(i(0), i(1))),
         "round_half_away_f32" => signed(rt::round_half_away_f32(f(0))),
+        "round_half_even_f32" => rt::round_half_even_f32(f(0)).to_bits().into(),
         "clz" => signed(rt::clz(u(0))),
         "saturating_rounding_doubling_high_mul" => {
             signed(rt::saturating_rounding_doubling_high_mul(i(0), i(1)))

@@ -166,6 +166,13 @@ def round_half_away_f32(x):
     return sat(half_away(Fraction(x)))
 
 
+def round_half_even_f32(x):
+    if math.isnan(x) or math.isinf(x):
+        return bits(x)
+    # Python rounds ties to even; the sign of a zero follows "x < 0".
+    return bits(math.copysign(float(round(Fraction(x))), -1.0 if x < 0 else 1.0))
+
+
 def lanes(word):
     """The two signed halves of a word, low first."""
     return [(h + 2**15) % 2**16 - 2**15 for h in (word % 2**16, word // 2**16)]
@@ -277,6 +284,7 @@ def float_rows(rng, put):
     samples += [f32(rng.randint(-300, 300) + 0.5) for _ in range(20)]
     for x in samples:
         put("round_half_away_f32", bits(x), round_half_away_f32(x))
+        put("round_half_even_f32", bits(x), round_half_even_f32(x))
     pairs = [(rng.choice(samples), rng.choice(samples)) for _ in range(40)]
     for a, b in pairs + [(0.0, -0.0), (-0.0, 0.0), (math.nan, 1.0), (1.0, math.nan)]:
         put("min_f32", bits(a), bits(b), bits(a if a < b else b))

@@ -7,7 +7,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tinycc_build::Config;
-use tinycc_driver::{CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Settings, Size};
+use tinycc_driver::{
+    CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Settings, Size,
+};
 
 #[derive(Parser)]
 struct Line {
@@ -89,8 +91,7 @@ fn options() -> impl Strategy<Value = Options> {
     let core = prop_oneof![Just(CoreName::Generic), Just(CoreName::CortexM4)];
     let runtime = prop_oneof![Just(RuntimeName::Embedded), Just(RuntimeName::Crate)];
     let name = proptest::option::of(text);
-    let layout =
-        prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
+    let layout = prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
     let first = (text, name, core, vec(text, 0..3), size(), size());
     let inputs = (vec(shape, 0..3), vec(value, 0..3), layout);
     (first, inputs, any::<bool>(), runtime).prop_map(

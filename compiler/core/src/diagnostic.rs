@@ -12,6 +12,8 @@ pub enum Code {
     NotAModel,
     /// TCC0102: the file is of the right format but violates it.
     MalformedModel,
+    /// TCC0103: a file beside the model, which holds its data, is not there or not allowed.
+    ExternalData,
     /// TCC0201: an operator tinycc does not know.
     UnknownOperator,
     /// TCC0202: an operator it knows, with attributes or operands it does not handle.
@@ -39,6 +41,7 @@ impl Code {
         match self {
             Code::NotAModel => "TCC0101",
             Code::MalformedModel => "TCC0102",
+            Code::ExternalData => "TCC0103",
             Code::UnknownOperator => "TCC0201",
             Code::UnsupportedOperator => "TCC0202",
             Code::UnsupportedType => "TCC0203",

@@ -30,7 +30,8 @@ pub(super) fn apply(graph: &mut Graph, file: Layout, wanted: Layout) {
 
 /// Whether a value has a layout at all.
 fn has_channels(value: &Value) -> bool {
-    (3..=5).contains(&value.ty.shape.rank()) && value.quant.as_ref().is_none_or(|q| q.axis.is_none())
+    (3..=5).contains(&value.ty.shape.rank())
+        && value.quant.as_ref().is_none_or(|q| q.axis.is_none())
 }
 
 /// The permutation that moves the channels of `rank` dimensions to where `to` has them.
@@ -113,10 +114,8 @@ mod tests {
     fn ports_are_permuted_and_the_rest_is_the_same() {
         let mut graph = net();
         let floats = |n: usize| TensorData::F32((0..n).map(|i| i as f32).collect());
-        let tensor = |dims: &[usize]| Tensor {
-            shape: dims.into(),
-            data: floats(dims.iter().product()),
-        };
+        let tensor =
+            |dims: &[usize]| Tensor { shape: dims.into(), data: floats(dims.iter().product()) };
         let before =
             crate::evaluate::run(&graph, &[tensor(&[1, 2, 3, 4]), tensor(&[5])]).expect("runs");
         apply(&mut graph, Layout::ChannelsFirst, Layout::ChannelsLast);

@@ -1,8 +1,10 @@
-//! Model file formats. A reader turns bytes into a graph; nothing else of the core sees bytes.
+//! Model file formats. A reader turns bytes into a graph, a writer a graph into bytes; nothing else of
+//! the core sees bytes.
 
 mod bind;
 mod io_layout;
 pub mod onnx;
+pub mod openvino;
 mod summary;
 pub mod tflite;
 
@@ -13,6 +15,11 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Files beside the model that hold data of its tensors, by the name the model has for them: their
+/// bytes, or why they cannot be had.
+pub type ExternalFiles = BTreeMap<String, Result<Arc<[u8]>, String>>;
 
 /// What the caller knows besides the bytes.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +33,8 @@ pub struct ReadOptions {
     pub input_values: BTreeMap<String, Tensor>,
     /// Order of dimensions at inputs and outputs; `None`: the file's.
     pub io_layout: Option<Layout>,
+    /// Files that [`external_files`] names.
+    pub external: ExternalFiles,
 }
 
 /// The formats tinycc reads.
@@ -61,6 +70,16 @@ pub fn recognise(bytes: &[u8], file: &str) -> Result<Format, Diagnostics> {
     Err(Diagnostic::new(Code::NotAModel, origin, message)
         .help("give a .tflite file made by the TensorFlow Lite converter, or an .onnx file")
         .into())
+}
+
+/// The files beside the model that reading it needs, as the model names them. The names are any text:
+/// whoever opens such files checks where they lie.
+#[must_use]
+pub fn external_files(bytes: &[u8]) -> Vec<String> {
+    match recognise(bytes, "") {
+        Ok(Format::Onnx) => onnx::external_files(bytes),
+        Ok(Format::TfLite) | Err(_) => Vec::new(),
+    }
 }
 
 /// Reads a model of any known format.

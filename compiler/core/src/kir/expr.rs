@@ -186,6 +186,8 @@ intrinsics! {
     InvSqrtExponent = "inv_sqrt_exponent"(I32) -> I32;
     /// Nearest integer, half away from zero, saturating; NaN gives 0.
     RoundHalfAwayF32 = "round_half_away_f32"(F32) -> I32;
+    /// Nearest integer as a float, half to even; NaN and infinity stay.
+    RoundHalfEvenF32 = "round_half_even_f32"(F32) -> F32;
     /// Bytes 0 and 2, sign-extended to a pair of int16.
     Sxtb16 = "sxtb16"(U32) -> U32;
     /// Bytes 1 and 3, sign-extended to a pair of int16.

@@ -378,6 +378,7 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::InvSqrtMultiplier => n(tinycc_rt::inv_sqrt_multiplier(int(0)?)),
         Intrinsic::InvSqrtExponent => n(tinycc_rt::inv_sqrt_exponent(int(0)?)),
         Intrinsic::RoundHalfAwayF32 => n(tinycc_rt::round_half_away_f32(real(0)?)),
+        Intrinsic::RoundHalfEvenF32 => Val::Float(tinycc_rt::round_half_even_f32(real(0)?)),
         Intrinsic::Sxtb16 => u(tinycc_rt::sxtb16(word(0)?)),
         Intrinsic::Sxtb16Ror8 => u(tinycc_rt::sxtb16_ror8(word(0)?)),
         Intrinsic::Smlad => n(tinycc_rt::smlad(word(0)?, word(1)?, int(2)?)),

@@ -174,9 +174,28 @@ pub fn dequantize(q: i32, scale: f32, zero_point: i32) -> f32 {
     (f64::from(scale) * f64::from(q - zero_point)) as f32
 }
 
-/// int8 nearest to a real value: clamp(round_half_away(x / scale) + zero_point), float32 division.
-#[must_use]
-pub fn quantize_i8(x: f32, scale: f32, zero_point: i32) -> i8 {
-    let q = i64::from(tinycc_rt::round_half_away_f32(x / scale)) + i64::from(zero_point);
-    q.clamp(-128, 127) as i8
+/// Where a value half way between two integers goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Away from zero: TFLite.
+    HalfAway,
+    /// To the even one: ONNX, IEEE 754.
+    HalfEven,
+}
+
+impl Rounding {
+    /// int8 nearest to a real value: clamp(round(x / scale) + zero_point), float32 division. NaN
+    /// gives the zero point (`HalfAway`) or the lowest value (`HalfEven`, which limits first).
+    #[must_use]
+    pub fn quantize_i8(self, x: f32, scale: f32, zero_point: i32) -> i8 {
+        let (lo, hi) = (-128 - i64::from(zero_point), 127 - i64::from(zero_point));
+        let steps = match self {
+            Rounding::HalfAway => i64::from(tinycc_rt::round_half_away_f32(x / scale)),
+            Rounding::HalfEven => {
+                let low = tinycc_rt::max_f32(x / scale, lo as f32);
+                tinycc_rt::round_half_even_f32(tinycc_rt::min_f32(low, hi as f32)) as i64
+            }
+        };
+        (steps.clamp(lo, hi) + i64::from(zero_point)) as i8
+    }
 }

@@ -8,6 +8,7 @@ mod additive;
 mod arg;
 mod binary;
 mod gate;
+mod indexing;
 mod movement;
 mod pool;
 mod recurrent;
@@ -20,6 +21,7 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
+pub use crate::kernels::combine::Combine;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
@@ -164,15 +166,19 @@ operators! {
     Cast => cast,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
     Div => div,
     Elu => elu,
     Exp => exp,
+    FlipSign => flip_sign,
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
     Gru => gru,
     HardSwish => hard_swish,
@@ -200,7 +206,10 @@ operators! {
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rnn => rnn,
+    Round => round,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,
@@ -213,6 +222,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,

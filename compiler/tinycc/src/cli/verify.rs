@@ -65,6 +65,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
+    let external = tinycc::external::load(&bytes, &args.model).files;
     let arrays = |paths: &[PathBuf]| paths.iter().map(|p| array(p)).collect::<Result<Vec<_>, _>>();
     let request = Request {
         inputs: arrays(&args.inputs)?,
@@ -83,7 +84,7 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         io_layout: args.io_layout,
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
     let result = tinycc::verify::verify(&compiler, &request, &mut |step| shell.progress(step));
     shell.progress_done();
     let verification = result.map_err(|e| match e {

@@ -36,16 +36,21 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
         let dims = overrides.remove(&info.name);
         let made = match values.remove(&info.name) {
             Some(tensor) => bound(info, &tensor, dims),
-            None => {
-                input_type(info, dims, &symbols).map(|ty| (Input { ty: ty.clone() }.into(), ty))
-            }
+            None => input_type(info, dims, &symbols).map(port),
         };
         match made {
             Err(problem) => reader.problems.push(Diagnostic { origin, ..*problem }),
-            Ok((op, ty)) => {
-                let value = Value { name: info.name.clone(), ty, quant: None };
-                let node = reader.graph.add(op, vec![value], origin.clone());
-                reader.define(scope, &info.name, node.result(0), origin);
+            Ok((op, ty, dtype)) => {
+                let value = Value { name: info.name.clone(), ty: ty.clone(), quant: None };
+                let node = reader.graph.add(op, vec![value.clone()], origin.clone());
+                let mut result = node.result(0);
+                if ty.dtype != dtype {
+                    let ty = TensorType::new(dtype, ty.shape);
+                    let (op, value) = (Cast { to: dtype }.into(), Value { ty, ..value });
+                    let cast = reader.graph.add_with(op, &[result], vec![value], origin.clone());
+                    result = cast.result(0);
+                }
+                reader.define(scope, &info.name, result, origin);
             }
         }
     }
@@ -141,11 +146,9 @@ fn input_type(
         }
     };
     let shown = format!("{dims:?}");
-    Shape::checked(dims)
-        .map(|shape| TensorType::new(dtype, shape))
-        .ok_or_else(|| {
-            error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
-        })
+    Shape::checked(dims).map(|shape| TensorType::new(dtype, shape)).ok_or_else(|| {
+        error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
+    })
 }
 
 /// Named dimensions that are given have their extent. Else the first one may be open and is then 1

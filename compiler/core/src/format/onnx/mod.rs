@@ -5,12 +5,14 @@
 
 mod attribute;
 mod build;
+mod external;
 mod flow;
 mod function;
 mod inputs;
 mod ints;
 pub mod ops;
 mod order;
+mod quant;
 mod read;
 mod scope;
 mod summary;
@@ -19,6 +21,7 @@ mod tensor;
 mod testing;
 mod wire;
 
+pub use external::external_files;
 pub use flow::operators as flow_operators;
 pub use read::{OPSETS, read};
 pub use summary::summary;

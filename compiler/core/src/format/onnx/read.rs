@@ -6,7 +6,7 @@ use super::build::{Builder, Memo};
 use super::function::Functions;
 use super::ops::{Context, find};
 use super::scope::{Entry, Scope};
-use super::{flow, inputs, ints, order, tensor, wire};
+use super::{external, flow, inputs, ints, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
@@ -54,13 +54,16 @@ pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostic
 /// All problems of one phase are reported together.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
-    let model = open(bytes, &file)?;
+    let mut model = open(bytes, &file)?;
+    external::embed(&mut model, &options.external, &file)?;
     let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
     let graph = model.graph.as_ref().ok_or_else(|| malformed("the model has no graph"))?;
     if graph.node.len() > MAX_NODES {
         return Err(malformed(&format!("more than {MAX_NODES} nodes")).into());
     }
     let opset = opset(&model, graph, &file)?;
+    let outside = options.external.values().flatten().map(|file| file.len());
+    let size = outside.fold(bytes.len(), usize::saturating_add);
     let mut reader = Reader {
         options,
         functions: Functions::of(&model),
@@ -68,7 +71,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         graph: Graph::new(),
         named: BTreeSet::new(),
         shared: BTreeMap::new(),
-        budget: bytes.len().saturating_mul(FOLDED_PER_BYTE).saturating_add(MAX_FOLDED_BYTES),
+        budget: size.saturating_mul(FOLDED_PER_BYTE).saturating_add(MAX_FOLDED_BYTES),
         memo: Memo::default(),
         wide: BTreeMap::new(),
         nodes_left: MAX_NODES,
@@ -326,6 +329,13 @@ impl Reader<'_> {
             *builder.budget -= folded.ty().bytes();
             return Ok(vec![builder.constant(folded)]);
         }
+        let mut operands = operands;
+        if !takes_quantized(operator) {
+            // To it they are plain integers: their quantization is that of other readers.
+            for operand in operands.iter_mut().flatten() {
+                *operand = builder.plain(*operand)?;
+            }
+        }
         let attributes = site.scope.attributes(site.node);
         read(&mut Context { attributes, opset, operands, outputs, build: builder })
     }
@@ -530,6 +540,32 @@ fn unknown(node: &NodeProto, opset: i64) -> OpError {
     let error = OpError::unsupported(message);
     OpError { code: Code::UnknownOperator, ..error }
         .help("`tinycc ops` lists the supported operators")
+}
+
+/// Operators that move int8 elements, or say themselves what they stand for.
+fn takes_quantized(operator: &str) -> bool {
+    let name = operator.rsplit("::").next().unwrap_or(operator);
+    let moves = [
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "MaxPool",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ];
+    name == "DequantizeLinear"
+        || name.starts_with("QLinear")
+        || name == "QGemm"
+        || moves.contains(&name)
 }
 
 /// An error about a tensor of the file, not about an operator.

@@ -6,7 +6,7 @@ use crate::graph::ValueId;
 use crate::numeric::Activation;
 use crate::op::{
     Abs, Elu, Exp, Floor, Gelu, HardSwish, Log, Logistic, Maximum, Minimum, Neg, OpError, PRelu,
-    Relu, Rsqrt, Sqrt, Square, Tanh,
+    Relu, Round, Rsqrt, Sqrt, Square, Tanh,
 };
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -147,6 +147,12 @@ pub fn ceil(c: &mut Context<'_, '_>) -> Read {
     let below = c.build.apply(Neg, x)?;
     let floor = c.build.apply(Floor, below)?;
     Ok(vec![c.build.apply(Neg, floor)?])
+}
+
+/// The nearest integer, ties to the even one.
+pub fn round(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    Ok(vec![c.build.apply(Round, x)?])
 }
 
 /// 1 / x.

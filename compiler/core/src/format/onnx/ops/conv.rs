@@ -140,11 +140,19 @@ fn operands(x: ValueId, w: ValueId, bias: Option<ValueId>) -> Vec<ValueId> {
 
 /// Gemm: alpha * A' B' + beta * C.
 pub fn gemm(c: &mut Context<'_, '_>) -> Read {
+    let alpha = c.attributes.float("alpha", 1.0)?;
+    let beta = c.attributes.float("beta", 1.0)?;
+    gemm_scaled(c, alpha, beta)
+}
+
+/// The same with given factors.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn gemm_scaled(c: &mut Context<'_, '_>, alpha: f32, beta: f32) -> Read {
     let (mut a, mut b) = (c.operand(0)?, c.operand(1)?);
     let flag = |name: &str| c.attributes.flag(name, false);
     let (trans_a, trans_b) = (flag("transA")?, flag("transB")?);
-    let alpha = c.attributes.float("alpha", 1.0)?;
-    let beta = c.attributes.float("beta", 1.0)?;
     if c.build.shape(a).len() != 2 || c.build.shape(b).len() != 2 {
         return Err(OpError::invalid("both operands should be matrices"));
     }

@@ -9,12 +9,16 @@ mod conv_transpose;
 mod einsum;
 mod elementwise;
 mod fill;
+mod integer;
 mod linear;
 mod loss;
 mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod qlinear;
+mod quantize;
+mod quantize_plain;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -73,13 +77,16 @@ pub const READERS: &[Entry] = &[
     ("Constant", &[(1, shape::constant)]),
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
     ("Conv", &[(1, conv::conv)]),
+    ("ConvInteger", &[(10, integer::conv_integer)]),
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
     ("DeformConv", &[(19, sample::deform_conv)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
+    ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("Einsum", &[(12, einsum::einsum)]),
+    ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, elementwise::constants_only)]),
     ("Exp", &[(6, elementwise::exp)]),
@@ -116,6 +123,7 @@ pub const READERS: &[Entry] = &[
     ("LpNormalization", &[(1, norm::lp_normalization)]),
     ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
+    ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
     ("Mean", &[(6, elementwise::mean)]),
@@ -131,6 +139,9 @@ pub const READERS: &[Entry] = &[
     ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
     ("Pow", &[(7, activation::pow)]),
+    ("QLinearConv", &[(10, qlinear::conv)]),
+    ("QLinearMatMul", &[(10, qlinear::matmul)]),
+    ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
     ("RMSNormalization", &[(23, moments::rms)]),
     ("RNN", &[(7, recurrent::rnn)]),
     ("Range", &[(11, fill::range)]),
@@ -150,6 +161,7 @@ pub const READERS: &[Entry] = &[
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
     ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("STFT", &[(17, spectrum::stft)]),
+    ("Round", &[(11, activation::round)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Sigmoid", &[(6, elementwise::sigmoid)]),
@@ -174,7 +186,19 @@ pub const READERS: &[Entry] = &[
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, fill::choose_constant)]),
     ("Xor", &[(7, elementwise::constants_only)]),
+    ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
     ("com.microsoft::Gelu", &[(1, activation::gelu)]),
+    ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),
+    ("com.microsoft::QLinearAdd", &[(1, qlinear::add)]),
+    ("com.microsoft::QLinearAveragePool", &[(1, qlinear::average_pool)]),
+    ("com.microsoft::QLinearConcat", &[(1, qlinear::concat)]),
+    ("com.microsoft::QLinearGlobalAveragePool", &[(1, qlinear::global_average_pool)]),
+    ("com.microsoft::QLinearLeakyRelu", &[(1, qlinear::leaky_relu)]),
+    ("com.microsoft::QLinearMul", &[(1, qlinear::mul)]),
+    ("com.microsoft::QLinearReduceMean", &[(1, qlinear::reduce_mean)]),
+    ("com.microsoft::QLinearSigmoid", &[(1, qlinear::sigmoid)]),
+    ("com.microsoft::QLinearSoftmax", &[(1, qlinear::softmax)]),
+    ("com.microsoft::QuantizeLinear", &[(1, quantize::quantize_linear)]),
     ("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
 ];
 
