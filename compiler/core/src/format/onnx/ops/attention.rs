@@ -34,17 +34,19 @@ fn head_count(c: &Context<'_, '_>, name: &str) -> Result<Option<usize>, OpError>
 /// An operand with its heads apart: of three dimensions the last holds them one after the other.
 fn heads(c: &mut Context<'_, '_>, operand: usize, name: &str) -> Result<Heads, OpError> {
     let x = c.operand(operand)?;
-    match *c.build.shape(x).as_slice() {
+    match c.build.shape(x).as_slice() {
         [_, _, _, _] => Ok(Heads { value: x, flat: false }),
-        [batch, length, all] => {
+        &[batch, length, all] => {
             let count = head_count(c, name)?;
             let count = count.filter(|n| all.is_multiple_of(*n)).ok_or_else(|| {
-                OpError::invalid(format!("attribute \"{name}\" is missing or does not divide {all}"))
+                OpError::invalid(format!(
+                    "attribute \"{name}\" is missing or does not divide {all}"
+                ))
             })?;
             let x = c.build.reshape(x, vec![batch, length, count, all / count])?;
             Ok(Heads { value: c.build.transpose(x, &[0, 2, 1, 3])?, flat: true })
         }
-        ref other => Err(OpError::invalid(format!(
+        other => Err(OpError::invalid(format!(
             "operand {operand} has {} dimensions, not 3 or 4",
             other.len()
         ))),
@@ -327,8 +329,8 @@ fn chances(c: &mut Context<'_, '_>, scores: ValueId, bias: &Bias) -> Made {
 pub fn rotary_embedding(c: &mut Context<'_, '_>) -> Read {
     let x = c.operand(0)?;
     let dims = c.build.shape(x);
-    let flat = match *dims.as_slice() {
-        [batch, length, all] => {
+    let flat = match dims.as_slice() {
+        &[batch, length, all] => {
             let count = head_count(c, "num_heads")?.filter(|n| all.is_multiple_of(*n));
             let count = count.ok_or_else(|| {
                 OpError::invalid(format!("attribute \"num_heads\" does not divide {all}"))
@@ -336,7 +338,7 @@ pub fn rotary_embedding(c: &mut Context<'_, '_>) -> Read {
             c.build.reshape(x, vec![batch, length, count, all / count])?
         }
         [_, _, _, _] => c.build.transpose(x, &[0, 2, 1, 3])?,
-        ref other => {
+        other => {
             let message = format!("the input has {} dimensions, not 3 or 4", other.len());
             return Err(OpError::invalid(message));
         }
@@ -389,7 +391,9 @@ fn head_size(c: &Context<'_, '_>, size: usize) -> Result<usize, OpError> {
     let asked = c.attributes.int("rotary_embedding_dim")?.unwrap_or(0);
     let turned = if asked == 0 { size } else { usize::try_from(asked).unwrap_or(0) };
     if turned == 0 || turned > size || !turned.is_multiple_of(2) {
-        return Err(OpError::invalid(format!("{turned} of {size} numbers cannot be turned in pairs")));
+        return Err(OpError::invalid(format!(
+            "{turned} of {size} numbers cannot be turned in pairs"
+        )));
     }
     Ok(turned)
 }

@@ -148,7 +148,9 @@ fn widen(b: &mut Builder<'_>, operands: &mut [Named]) -> Result<(), OpError> {
         for (&label, extent) in operand.labels.iter().zip(b.shape(operand.value)) {
             let known = extents.entry(label).or_insert(1);
             if *known != 1 && extent != 1 && *known != extent {
-                return Err(OpError::invalid(format!("{label:?} has the extents {known} and {extent}")));
+                return Err(OpError::invalid(format!(
+                    "{label:?} has the extents {known} and {extent}"
+                )));
             }
             *known = (*known).max(extent);
         }
@@ -218,7 +220,8 @@ fn pair(
         let value = b.times(x, z)?;
         return Ok(Named { value: b.reshape(value, shape)?, labels });
     }
-    let (groups, depth) = (product(&left[..batch.len()]), product(&left[batch.len() + rows.len()..]));
+    let (groups, depth) =
+        (product(&left[..batch.len()]), product(&left[batch.len() + rows.len()..]));
     let height = product(&left[batch.len()..batch.len() + rows.len()]);
     let width = product(&right[batch.len() + summed.len()..]);
     let x = b.reshape(x.value, vec![groups, height, depth])?;

@@ -45,8 +45,8 @@ struct Sequence {
 
 /// `[batch, steps, heads * n]` -> `[batch, heads, steps, n]`.
 fn apart(b: &mut Builder<'_>, x: ValueId, e: Extents, heads: usize, what: &str) -> Made {
-    let all = match *b.shape(x).as_slice() {
-        [batch, steps, all] if batch == e.batch && steps == e.steps => all,
+    let all = match b.shape(x).as_slice() {
+        &[batch, steps, all] if batch == e.batch && steps == e.steps => all,
         _other => 0,
     };
     if all == 0 || heads == 0 || !all.is_multiple_of(heads) {
@@ -159,8 +159,7 @@ fn read(b: &mut Builder<'_>, s: &Sequence, e: Extents, state: ValueId, t: usize)
 pub fn causal_conv(c: &mut Context<'_, '_>) -> Read {
     let (x, w) = (c.operand(0)?, c.operand(1)?);
     let (dims, weights) = (c.build.shape(x), c.build.shape(w));
-    let (&[batch, channels, _], &[filters, 1, kernel @ 1..]) =
-        (dims.as_slice(), weights.as_slice())
+    let (&[batch, channels, _], &[filters, 1, kernel]) = (dims.as_slice(), weights.as_slice())
     else {
         return Err(OpError::invalid(format!("weights {weights:?} do not fit an input {dims:?}")));
     };
@@ -169,7 +168,7 @@ pub fn causal_conv(c: &mut Context<'_, '_>) -> Read {
         "silu" | "swish" => true,
         other => return Err(OpError::invalid(format!("activation \"{other}\" does not exist"))),
     };
-    if filters != channels {
+    if filters != channels || kernel == 0 {
         return Err(OpError::invalid("there should be one filter for each channel"));
     }
     let (bias, past, before) = (c.optional(2), c.optional(3), kernel - 1);

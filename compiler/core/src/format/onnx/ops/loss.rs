@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn scores_go_through_softmax() {
         let ln3 = 3f32.ln();
-        let c = || case("SoftmaxCrossEntropyLoss").input(&[1, 2, 1], &[0.0, ln3]).ints(&[1, 1], &[1]);
+        let c =
+            || case("SoftmaxCrossEntropyLoss").input(&[1, 2, 1], &[0.0, ln3]).ints(&[1, 1], &[1]);
         let logarithms = [0.25f32.ln(), 0.75f32.ln()];
         c().gives(13, &[], &[-logarithms[1]]);
         c().result(1).gives(13, &[1, 2, 1], &logarithms);

@@ -9,8 +9,8 @@ use crate::graph::ValueId;
 use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{
-    ArgAttributes, ArgMax, AveragePool2d, Cast, Compare, Exp, Log, LogSoftmax, Maximum, Op, OpError,
-    PoolAttributes, ReduceAttributes, Relation, Rsqrt, Softmax, Sqrt, Square, Sum,
+    ArgAttributes, ArgMax, AveragePool2d, Cast, Compare, Exp, Log, LogSoftmax, Maximum, Op,
+    OpError, PoolAttributes, ReduceAttributes, Relation, Rsqrt, Softmax, Sqrt, Square, Sum,
 };
 use crate::tensor::{DType, TensorData};
 

@@ -312,9 +312,9 @@ pub fn affine_grid(c: &mut Context<'_, '_>) -> Read {
         return Err(OpError::invalid(format!("matrices {matrices:?} do not fit a size {size:?}")));
     }
     let points = dims.iter().try_fold(1, |n: usize, &d| n.checked_mul(d));
-    let points = points.filter(|&n| n <= MAX_PLANE).ok_or_else(|| {
-        OpError::unsupported(format!("a grid of the size {size:?} is too large"))
-    })?;
+    let points = points
+        .filter(|&n| n <= MAX_PLANE)
+        .ok_or_else(|| OpError::unsupported(format!("a grid of the size {size:?} is too large")))?;
     let at = |i: usize, n: usize| match (align_corners, n) {
         (true, 1) => 0.0,
         (true, n) => 2.0 * i as f64 / (n as f64 - 1.0) - 1.0,
@@ -346,7 +346,8 @@ pub fn deform_conv(c: &mut Context<'_, '_>) -> Read {
     let group = groups(c, channels)?;
     let parts = c.attributes.int("offset_group")?.unwrap_or(1);
     let parts = usize::try_from(parts).ok().filter(|&p| p > 0 && channels.is_multiple_of(p));
-    let parts = parts.ok_or_else(|| OpError::invalid("the offset groups do not divide the channels"))?;
+    let parts =
+        parts.ok_or_else(|| OpError::invalid("the offset groups do not divide the channels"))?;
     let windows = Windows::read(c, &dims, Some(&[kh, kw]))?;
     let axes = windows.0.iter().map(|s| s.axis()).collect::<Result<Vec<_>, _>>()?;
     let (rows, columns) = (axes[0].output, axes[1].output);

@@ -195,13 +195,8 @@ impl Windows {
     /// One tap on each element.
     #[must_use]
     pub fn pointwise(dims: &[usize]) -> Self {
-        let one = |&input: &usize| Span {
-            input,
-            kernel: 1,
-            stride: 1,
-            dilation: 1,
-            ends: Ends::Valid,
-        };
+        let one =
+            |&input: &usize| Span { input, kernel: 1, stride: 1, dilation: 1, ends: Ends::Valid };
         Self(dims.iter().map(one).collect())
     }
 

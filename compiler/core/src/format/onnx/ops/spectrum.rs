@@ -185,9 +185,9 @@ fn dft(c: &mut Context<'_, '_>, axis: i64) -> Read {
 pub fn stft(c: &mut Context<'_, '_>) -> Read {
     let x = c.operand(0)?;
     let dims = c.build.shape(x);
-    let (batch, points, parts) = match *dims.as_slice() {
-        [batch, points] => (batch, points, 1),
-        [batch, points, parts @ 1..=2] => (batch, points, parts),
+    let (batch, points, parts) = match dims.as_slice() {
+        &[batch, points] => (batch, points, 1),
+        &[batch, points, parts @ 1..=2] => (batch, points, parts),
         _other => return Err(OpError::invalid(format!("{dims:?} is no signal"))),
     };
     let step = number(c, 1)?.and_then(|s| usize::try_from(s).ok()).filter(|&s| s > 0);

@@ -89,7 +89,16 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         | Op::Round(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
-        | Op::TopK(_) => Err(refused(op)),
+        | Op::TopK(_)
+        | Op::Bitwise(_)
+        | Op::Compare(_)
+        | Op::Math(_)
+        | Op::Mod(_)
+        | Op::Pow(_)
+        | Op::ReduceProd(_)
+        | Op::Select(_)
+        | Op::Shift(_)
+        | Op::Sign(_) => Err(refused(op)),
     }
 }
 
