@@ -315,7 +315,7 @@ mod tests {
         for beta in [0.5, 0.75, 1.0] {
             c().float("beta", beta).gives(13, &[1, 3, 1], &want(beta));
         }
-        c().int("size", 0).refused(13, "size");
+        case("LRN").input(&[1, 3, 1], &[0.0; 3]).int("size", 0).refused(13, "size");
     }
 
     #[test]

@@ -467,18 +467,19 @@ mod tests {
         let huge = case("Resize").input(&[1, 3], &[1.0, 2.0, 3.0]).none();
         huge.floats(&[2], &[1e30, 1.0]).refused(13, "not possible");
     }
-    fn ramp(to: i64) -> Case {
+    /// From 1.5 to 4.5, of which 3 is the last sample.
+    fn part(mode: &str) -> Case {
         let c = case("Resize").input(&[1, 4], &[1.0, 2.0, 3.0, 4.0]);
-        c.floats(&[4], &[0.0, 0.5, 1.0, 1.5]).none().ints(&[2], &[1, to]).text("mode", "linear")
+        let c = c.floats(&[4], &[0.0, 0.5, 1.0, 1.5]).none().ints(&[2], &[1, 3]);
+        c.text("mode", mode).text("coordinate_transformation_mode", "tf_crop_and_resize")
     }
 
     #[test]
     fn parts_and_what_lies_beyond() {
-        let part = || ramp(3).text("coordinate_transformation_mode", "tf_crop_and_resize");
-        // From 1.5 to 4.5, of which 3 is the last sample.
-        part().gives(13, &[1, 3], &[2.5, 4.0, 0.0]);
-        part().float("extrapolation_value", 7.0).gives(13, &[1, 3], &[2.5, 4.0, 7.0]);
-        part().text("mode", "nearest").gives(13, &[1, 3], &[2.0, 4.0, 0.0]);
+        part("linear").gives(13, &[1, 3], &[2.5, 4.0, 0.0]);
+        let beyond = part("linear").float("extrapolation_value", 7.0);
+        beyond.gives(13, &[1, 3], &[2.5, 4.0, 7.0]);
+        part("nearest").gives(13, &[1, 3], &[2.0, 4.0, 0.0]);
     }
 
     #[test]
