@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 /// Constants computed while reading must not fill the memory: they may take this, and some times what
 /// the file has.
 const MAX_FOLDED_BYTES: usize = 64 << 20;
