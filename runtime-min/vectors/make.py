@@ -167,6 +167,13 @@ def round_half_away_f32(x):
     return sat(half_away(Fraction(x)))
 
 
+def round_half_even_f32(x):
+    if math.isnan(x) or math.isinf(x):
+        return bits(x)
+    # Python rounds ties to even; the sign of a zero follows "x < 0".
+    return bits(math.copysign(float(round(Fraction(x))), -1.0 if x < 0 else 1.0))
+
+
 def lanes(word):
     """The two signed halves of a word, low first."""
     return [(h + 2**15) % 2**16 - 2**15 for h in (word % 2**16, word // 2**16)]
@@ -214,12 +221,16 @@ def requantize_rows(rng, put):
     """Random, edge and tie-targeted accumulators for the requantisation forms."""
     def all_forms(acc, q, e):
         put("requantize", acc, q, e, requantize(acc, q, e))
+        # Python rounds ties to even.
+        exact = acc * q * Fraction(2) ** (e - 31)
+        put("requantize_nearest", acc, q, e, sat(round(exact)))
         if e <= -2:
             y, shift = requantize(acc, q, e), -e - 1
             pos = requantize_single_tie_up(acc, q, shift)
             assert max(pos, 0) == max(y, 0)
             put("requantize_shr", acc, q, shift, y)
             put("requantize_shr_pos", acc, q, shift, pos)
+            put("requantize_shr_nearest", acc, q, shift, half_up(exact))
 
     for acc, q, e in [(100, 1518500250, -7), (12345, 2**30, -1), (3, 2**30, 0)]:
         all_forms(acc, q, e)
@@ -259,6 +270,10 @@ def integer_rows(rng, put):
         n = rng.choice([rng.randint(1, 50), rng.randint(1, MAX)])
         small = rng.randint(-128 * min(n, 2**23), 127 * min(n, 2**23))
         put("div_round", small, n, half_away(Fraction(small, n)))
+        put("div_round_even", small, n, round(Fraction(small, n)))
+        even = 2 * rng.randint(1, 60)
+        tie = rng.randint(-300, 300) * even + even // 2
+        put("div_round_even", tie, even, round(Fraction(tie, even)))
         put("div_round", a, n, s32(half_away(Fraction(a, n))))
         lo, hi = sorted((any32(), any32()))
         put("clamp", a, lo, hi, sat(a, lo, hi))
@@ -278,6 +293,7 @@ def float_rows(rng, put):
     samples += [f32(rng.randint(-300, 300) + 0.5) for _ in range(20)]
     for x in samples:
         put("round_half_away_f32", bits(x), round_half_away_f32(x))
+        put("round_half_even_f32", bits(x), round_half_even_f32(x))
     pairs = [(rng.choice(samples), rng.choice(samples)) for _ in range(40)]
     for a, b in pairs + [(0.0, -0.0), (-0.0, 0.0), (math.nan, 1.0), (1.0, math.nan)]:
         put("min_f32", bits(a), bits(b), bits(a if a < b else b))

@@ -3,12 +3,14 @@
 use onnx_protobuf::attribute_proto::AttributeType;
 use onnx_protobuf::tensor_shape_proto::{Dimension, dimension};
 use onnx_protobuf::{
-    AttributeProto, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, FunctionProto, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 
 /// Numbers of element types in the format.
 pub const FLOAT: i32 = 1;
+/// As above.
+pub const INT32: i32 = 6;
 /// As above.
 pub const INT64: i32 = 7;
 
@@ -80,6 +82,30 @@ pub fn with_int(mut node: NodeProto, name: &str, i: i64) -> NodeProto {
         name: name.into(),
         type_: AttributeType::INT.into(),
         i,
+        ..Default::default()
+    });
+    node
+}
+
+/// Adds an attribute that is a text.
+#[must_use]
+pub fn with_text(mut node: NodeProto, name: &str, text: &str) -> NodeProto {
+    node.attribute.push(AttributeProto {
+        name: name.into(),
+        type_: AttributeType::STRING.into(),
+        s: text.as_bytes().to_vec(),
+        ..Default::default()
+    });
+    node
+}
+
+/// Adds an attribute that is a graph.
+#[must_use]
+pub fn with_graph(mut node: NodeProto, name: &str, graph: GraphProto) -> NodeProto {
+    node.attribute.push(AttributeProto {
+        name: name.into(),
+        type_: AttributeType::GRAPH.into(),
+        g: Some(graph).into(),
         ..Default::default()
     });
     node
@@ -209,4 +235,95 @@ pub fn movement(opset: i64) -> ModelProto {
         ..Default::default()
     };
     model(opset, graph)
+}
+
+/// A bidirectional LSTM with all operands, lengths at run time included, a GRU and a plain layer;
+/// only one result of each is read.
+#[must_use]
+pub fn recurrent(opset: i64) -> ModelProto {
+    let operands = ["x", "w1", "r1", "b1", "lengths", "h1", "c1", "p1"];
+    let lstm = with_text(node("LSTM", &operands, &["y1", "", "c"]), "direction", "bidirectional");
+    let gru = with_int(node("GRU", &["f1", "w2", "r2", "b2"], &["y2", "h2"]), "hidden_size", 2);
+    let rnn = with_text(node("RNN", &["f2", "w3", "r3"], &["", "h"]), "direction", "reverse");
+    let nodes = vec![
+        with_int(lstm, "hidden_size", 3),
+        node("Reshape", &["y1", "shape"], &["f1"]),
+        with_int(gru, "linear_before_reset", 1),
+        node("Reshape", &["y2", "shape"], &["f2"]),
+        with_int(rnn, "hidden_size", 4),
+    ];
+    let graph = GraphProto {
+        name: "recurrent".into(),
+        node: nodes,
+        input: vec![port("x", FLOAT, &[5, 2, 2]), port("lengths", INT32, &[2])],
+        output: vec![port("h", FLOAT, &[1, 2, 4])],
+        initializer: vec![
+            floats("w1", &[2, 12, 2]),
+            floats("r1", &[2, 12, 3]),
+            floats("b1", &[2, 24]),
+            floats("h1", &[2, 2, 3]),
+            floats("c1", &[2, 2, 3]),
+            floats("p1", &[2, 9]),
+            integers("shape", &[5, 2, -1]),
+            floats("w2", &[1, 6, 6]),
+            floats("r2", &[1, 6, 2]),
+            floats("b2", &[1, 12]),
+            floats("w3", &[1, 4, 2]),
+            floats("r3", &[1, 4, 4]),
+        ],
+        ..Default::default()
+    };
+    model(opset, graph)
+}
+
+/// `If`, `Loop` and `Scan` as exporters write them, and a function of the file's own.
+#[must_use]
+pub fn control_flow(opset: i64) -> ModelProto {
+    const BOOL: i32 = 9;
+    let graph = |node, input, output| GraphProto { node, input, output, ..Default::default() };
+    let cell = vec![
+        with_int(node("Gather", &["x", "i"], &["row"]), "axis", 0),
+        node("Mul", &["h", "w"], &["hw"]),
+        node("Add", &["row", "hw"], &["sum"]),
+        node("Tanh", &["sum"], &["next"]),
+        node("Less", &["i", "last"], &["go"]),
+        node("Identity", &["next"], &["kept"]),
+    ];
+    let carried = vec![port("i", INT64, &[]), port("c", BOOL, &[]), port("h", FLOAT, &[4])];
+    let ends = vec![port("go", BOOL, &[]), port("next", FLOAT, &[4]), port("kept", FLOAT, &[4])];
+    let mut body = graph(cell, carried, ends);
+    body.initializer = vec![integers("last", &[2])];
+    let ports = |names: &[&str]| names.iter().map(|n| port(n, FLOAT, &[4])).collect();
+    let step = vec![node("Add", &["s", "e"], &["t"]), node("Neg", &["t"], &["u"])];
+    let scanned = graph(step, ports(&["s", "e"]), ports(&["t", "u"]));
+    let yes = graph(vec![node("Relu", &["all"], &["a"])], Vec::new(), vec![port("a", FLOAT, &[])]);
+    let no = graph(vec![node("Neg", &["all"], &["b"])], Vec::new(), vec![port("b", FLOAT, &[])]);
+    let mut call = node("Halved", &["chosen"], &["half"]);
+    call.domain = "tests".into();
+    let scan = with_int(node("Scan", &["h1", "half"], &["z", "y"]), "num_scan_inputs", 1);
+    let branches = with_graph(node("If", &["c0"], &["chosen"]), "then_branch", yes);
+    let nodes = vec![
+        with_graph(node("Loop", &["n", "", "h0"], &["h1", "all"]), "body", body),
+        node("Shape", &["all"], &["shape"]),
+        with_int(node("Gather", &["shape", "zero"], &["rows"]), "axis", 0),
+        node("Equal", &["rows", "n"], &["c0"]),
+        with_graph(branches, "else_branch", no),
+        call,
+        with_graph(scan, "body", scanned),
+    ];
+    let mut main = graph(nodes, vec![port("x", FLOAT, &[3, 4])], ports(&["z"]));
+    main.output.push(port("y", FLOAT, &[3, 4]));
+    main.initializer =
+        vec![floats("h0", &[4]), floats("w", &[4]), integers("n", &[3]), integers("zero", &[0])];
+    let mut model = model(opset, main);
+    model.functions.push(FunctionProto {
+        name: "Halved".into(),
+        domain: "tests".into(),
+        input: vec!["v".into()],
+        output: vec!["r".into()],
+        node: vec![node("Add", &["v", "v"], &["d"]), node("Sub", &["d", "v"], &["r"])],
+        opset_import: model.opset_import.clone(),
+        ..Default::default()
+    });
+    model
 }

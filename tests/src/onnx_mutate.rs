@@ -5,7 +5,7 @@ use crate::mutate::{Random, blind};
 use crate::onnx_make::{FLOAT, bytes, model, node, port, with_int, with_ints};
 use onnx_protobuf::tensor_shape_proto::dimension;
 use onnx_protobuf::type_proto;
-use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto};
+use onnx_protobuf::{FunctionProto, GraphProto, Message, ModelProto, NodeProto};
 
 /// Extents, attributes and axes at which arithmetic goes wrong.
 const NUMBERS: &[i64] = &[
@@ -49,6 +49,7 @@ const OPERATORS: &[&str] = &[
     "Gather",
     "Gemm",
     "If",
+    "Loop",
     "MatMul",
     "Mod",
     "MaxPool",
@@ -59,6 +60,7 @@ const OPERATORS: &[&str] = &[
     "Relu",
     "Reshape",
     "Resize",
+    "Scan",
     "Shape",
     "Slice",
     "Softmax",
@@ -81,11 +83,14 @@ const ATTRIBUTES: &[&str] = &[
     "kernel_shape",
     "mode",
     "pads",
+    "num_scan_inputs",
     "perm",
     "strides",
     "to",
     "transA",
     "transB",
+    "scan_input_axes",
+    "scan_output_directions",
     "split",
     "starts",
     "ends",
@@ -152,10 +157,27 @@ fn structured(model: &mut ModelProto, random: &mut Random) {
     if random.below(30) == 0 {
         model.ir_version = random.pick(NUMBERS);
         if let Some(opset) = model.opset_import.first_mut() {
-            opset.version = random.pick(&[6, 7, 8, 10, 11, 12, 13, 18, 24, 25, -1, i64::MAX]);
+            opset.version = random.pick(&[6, 7, 8, 10, 11, 12, 13, 18, 24, 27, 28, -1, i64::MAX]);
         }
     }
+    let mut functions = model.functions.iter_mut();
+    if let Some(function) = functions.next().filter(|_| random.below(8) == 0) {
+        return in_function(function, random);
+    }
     let Some(graph) = model.graph.as_mut() else { return };
+    // Half of the damage to a graph with graphs inside goes there.
+    let has_graph = |n: &NodeProto| n.attribute.iter().any(|a| a.g.is_some());
+    let holders: Vec<usize> =
+        (0..graph.node.len()).filter(|&i| graph.node.get(i).is_some_and(has_graph)).collect();
+    let holder = holders.get(random.below(2 * holders.len())).and_then(|&i| graph.node.get_mut(i));
+    let inner = holder.and_then(|n| n.attribute.iter_mut().find_map(|a| a.g.as_mut()));
+    match inner {
+        Some(inner) => in_graph(inner, random),
+        None => in_graph(graph, random),
+    }
+}
+
+fn in_graph(graph: &mut GraphProto, random: &mut Random) {
     match random.below(8) {
         0 => port_extent(graph, random),
         1 | 2 => constant(graph, random),
@@ -173,6 +195,30 @@ fn structured(model: &mut ModelProto, random: &mut Random) {
                 graph.node.swap(a, b);
             } else if let Some(copy) = graph.node.get(a).cloned() {
                 graph.node.insert(b, copy);
+            }
+        }
+    }
+}
+
+/// Names, nodes, operators and imports of a function.
+fn in_function(function: &mut FunctionProto, random: &mut Random) {
+    let n = function.node.len();
+    match random.below(5) {
+        0 => drop(function.input.pop()),
+        1 => drop(function.output.pop()),
+        2 => {
+            if let Some(import) = function.opset_import.first_mut() {
+                import.version = random.pick(NUMBERS);
+            }
+        }
+        3 => {
+            if let Some(node) = function.node.get_mut(random.below(n)) {
+                (node.op_type, node.domain) = (function.name.clone(), function.domain.clone());
+            }
+        }
+        _operator => {
+            if let Some(node) = function.node.get_mut(random.below(n)) {
+                node.op_type = random.pick(OPERATORS).into();
             }
         }
     }

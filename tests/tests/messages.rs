@@ -14,9 +14,11 @@ use std::fmt::Write;
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::{self, ReadOptions, tflite};
 use tinycc_core::lower::Core;
+use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_tests::build::{self, file};
 use tinycc_tests::cases::root;
-use tinycc_tests::zoo;
+use tinycc_tests::onnx_make::INT64;
+use tinycc_tests::{onnx_make, zoo};
 
 #[derive(Deserialize)]
 struct Bad {
@@ -144,21 +146,26 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
     let tensor = &mut external.graph.as_mut().unwrap().initializer[0];
     tensor.raw_data.clear();
     tensor.data_location = onnx_protobuf::tensor_proto::DataLocation::EXTERNAL.into();
+    tensor.external_data.push(onnx_protobuf::StringStringEntryProto {
+        key: "location".into(),
+        value: "weights.bin".into(),
+        ..Default::default()
+    });
     let mut short = cnn(17);
     short.graph.as_mut().unwrap().initializer[0].raw_data.truncate(40);
     let mut open = single(17, relu(), &shape, &shape);
     open.graph.as_mut().unwrap().input[0] = port("x", FLOAT, &[1, 3, -1, -1]);
     let mut double = single(17, relu(), &shape, &shape);
-    double.graph.as_mut().unwrap().input[0] = port("x", 11, &shape);
+    double.graph.as_mut().unwrap().input[0] = port("x", 8, &shape);
     let mut twice = single(17, relu(), &shape, &shape);
     twice.graph.as_mut().unwrap().node.push(node("Neg", &["x"], &["y"]));
-    let mut control = single(17, node("If", &["x"], &["y"]), &shape, &shape);
-    control.graph.as_mut().unwrap().node.push(node("LSTM", &["x"], &["z"]));
+    let mut unknown = single(17, node("StringNormalizer", &["x"], &["y"]), &shape, &shape);
+    unknown.graph.as_mut().unwrap().node.push(node("StringConcat", &["x"], &["z"]));
     let mut cycle = single(17, node("Add", &["x", "b"], &["a"]), &shape, &shape);
     cycle.graph.as_mut().unwrap().node.push(node("Relu", &["a"], &["b"]));
     let mut custom = relu();
     custom.domain = "com.microsoft".into();
-    custom.op_type = "QLinearAdd".into();
+    custom.op_type = "CDist".into();
     let mut no_opset = single(17, relu(), &shape, &shape);
     no_opset.opset_import.clear();
     let mut no_graph = model(17, Default::default());
@@ -174,8 +181,8 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
         ("no_graph.onnx", bytes(&no_graph)),
         ("no_opset.onnx", bytes(&no_opset)),
         ("opset_6.onnx", bytes(&single(6, relu(), &shape, &shape))),
-        ("opset_25.onnx", bytes(&single(25, relu(), &shape, &shape))),
-        ("unknown_operators.onnx", bytes(&control)),
+        ("opset_28.onnx", bytes(&single(28, relu(), &shape, &shape))),
+        ("unknown_operators.onnx", bytes(&unknown)),
         ("other_domain.onnx", bytes(&single(17, custom, &shape, &shape))),
         ("open_shape.onnx", bytes(&open)),
         ("double_input.onnx", bytes(&double)),
@@ -188,7 +195,53 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
         ("flatten_axis.onnx", bytes(&single(17, flatten, &shape, &shape))),
         ("transpose_perm.onnx", bytes(&single(17, transpose, &shape, &shape))),
         ("reshape_count.onnx", bytes(&no_reshape)),
+        ("run_time_trip_count.onnx", bytes(&loops(INT64, &[4]))),
+        ("too_many_iterations.onnx", bytes(&loops(INT64, &[]))),
+        ("recursive_function.onnx", bytes(&recursive())),
+        (
+            "too_many_messages.onnx",
+            [&[8, 8, 0x3A, 0x80, 0x80, 0x80, 1], [0x0A, 0].repeat(1 << 20).as_slice()].concat(),
+        ),
     ]
+}
+
+/// A loop without end, or of a count that is an input.
+fn loops(dtype: i32, count: &[i64]) -> onnx_protobuf::ModelProto {
+    use tinycc_tests::onnx_make::{FLOAT, integers, model, node, port, with_graph};
+    let body = onnx_protobuf::GraphProto {
+        node: vec![node("Identity", &["c"], &["go"]), node("Neg", &["v"], &["w"])],
+        input: vec![port("i", INT64, &[]), port("c", 9, &[]), port("v", FLOAT, &[2])],
+        output: vec![port("go", 9, &[]), port("w", FLOAT, &[2])],
+        ..Default::default()
+    };
+    let mut graph = onnx_protobuf::GraphProto {
+        node: vec![with_graph(node("Loop", &["n", "", "x"], &["y"]), "body", body)],
+        input: vec![port("x", FLOAT, &[2])],
+        output: vec![port("y", FLOAT, &[2])],
+        ..Default::default()
+    };
+    match count {
+        [] => graph.initializer.push(integers("n", &[1 << 40])),
+        _run_time => graph.input.push(port("n", dtype, &[1])),
+    }
+    model(17, graph)
+}
+
+/// A function that calls itself.
+fn recursive() -> onnx_protobuf::ModelProto {
+    use tinycc_tests::onnx_make::{node, single};
+    let mut call = node("Again", &["x"], &["y"]);
+    call.domain = "mine".into();
+    let mut m = single(17, call.clone(), &[2], &[2]);
+    m.functions.push(onnx_protobuf::FunctionProto {
+        name: "Again".into(),
+        domain: "mine".into(),
+        input: vec!["x".into()],
+        output: vec!["y".into()],
+        node: vec![call],
+        ..Default::default()
+    });
+    m
 }
 
 #[test]
@@ -215,4 +268,25 @@ fn the_advice_to_give_an_onnx_input_shape_helps() {
     let graph = format::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 3, 8, 8], "the output follows the input");
+}
+
+#[test]
+fn the_advice_to_give_an_onnx_input_value_helps() {
+    let mut model = onnx_make::single(
+        18,
+        onnx_make::node("ReduceSum", &["x", "axes"], &["y"]),
+        &[2, 3],
+        &[1, 3],
+    );
+    let graph = model.graph.as_mut().expect("a graph");
+    graph.input.push(onnx_make::port("axes", onnx_make::INT64, &[1]));
+    let bytes = onnx_make::bytes(&model);
+    let advice = refusal(&bytes, "axes.onnx").expect("refused").0.remove(0);
+    assert_eq!(advice.message, "operand 1 is an input of the model; here it must be constant");
+    assert_eq!(advice.help, "if it never changes, give its value: --input-value axes=...");
+    let axes = Tensor::new(Shape(vec![1]), TensorData::I64(vec![0])).expect("one number");
+    let input_values = BTreeMap::from([("axes".to_string(), axes)]);
+    let options = ReadOptions { file: "axes.onnx".into(), input_values, ..Default::default() };
+    let graph = format::read(&bytes, &options).expect("reads with the value given");
+    assert_eq!(graph.inputs().len(), 1, "axes is an input no more");
 }

@@ -31,8 +31,11 @@ fn input_shapes(r: &Record) -> BTreeMap<String, Vec<usize>> {
 
 fn emit(zoo: &Path, r: &Record, target: &str, core: Core) -> Result<Built, Diagnostics> {
     let bytes = build::file(&zoo.join(&r.path));
-    let options =
-        ReadOptions { file: r.path.clone(), input_shapes: input_shapes(r), ..Default::default() };
+    let options = ReadOptions {
+        file: r.path.clone(),
+        input_shapes: input_shapes(r),
+        ..ReadOptions::default()
+    };
     build::emit_as(target, format::read(&bytes, &options)?, &r.path, "model", core)
 }
 

@@ -15,7 +15,7 @@ use tinycc_core::{Tensor, TensorType};
 use tinycc_tests::build::{self, Built, file};
 use tinycc_tests::cases::root;
 use tinycc_tests::compare::{difference, split};
-use tinycc_tests::onnx_make::{bytes, cnn, movement};
+use tinycc_tests::onnx_make::{bytes, cnn, movement, recurrent};
 use tinycc_tests::onnx_mutate::activations;
 
 /// Tolerance between two float networks that differ in the order of summation only.
@@ -75,6 +75,7 @@ fn made_models_compile() {
     for opset in [7, 9, 13, 17, 24] {
         made.push((format!("cnn {opset}"), cnn(opset)));
         made.push((format!("activations {opset}"), activations(opset)));
+        made.push((format!("recurrent {opset}"), recurrent(opset)));
     }
     for opset in [13, 17] {
         made.push((format!("movement {opset}"), movement(opset)));

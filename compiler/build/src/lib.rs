@@ -62,7 +62,7 @@ mod error;
 #[cfg(feature = "c")]
 pub use c::CLibrary;
 pub use error::Error;
-pub use tinycc_driver::{CoreName, Diagnostics, Options, Report, RuntimeName};
+pub use tinycc_driver::{CoreName, Diagnostics, IoLayout, Options, Report, RuntimeName};
 
 use cargo::Cargo;
 use std::path::{Path, PathBuf};
@@ -161,6 +161,12 @@ impl Config {
         self
     }
 
+    /// Order of the dimensions of inputs and outputs: an [`IoLayout`] or its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn io_layout(self, layout: impl ToString) -> Self {
+        self.set("io-layout", layout.to_string())
+    }
+
     /// Emits a whole cargo package around the module (`--crate`).
     pub fn package(mut self, package: bool) -> Self {
         self.given.set("crate", package);
@@ -202,8 +208,8 @@ impl Config {
 
     /// Compiles the model and writes `NAME.rs`, `NAME.weights` (when there are large constants) and
     /// `NAME.json` into `OUT_DIR`; for target `c` `NAME.c`, `NAME.h` and `NAME.json`. Files that
-    /// would not change are not written. Asks cargo to run the script again when the model or the
-    /// configuration file changes, and only then.
+    /// would not change are not written. Asks cargo to run the script again when the model, a file
+    /// that holds its weights or the configuration file changes, and only then.
     ///
     /// # Errors
     /// Everything that is wrong with the options, the model or its size, and files that cannot be
@@ -224,8 +230,14 @@ impl Config {
             cargo.say("rerun-if-changed", &shown(&path));
         }
         let options = self.options_in(cargo, target)?;
-        let bytes = read(&cargo.resolve(&self.model)?)?;
-        let output = Compiler::new(&bytes, options).file(shown(&self.model)).compile()?;
+        let model = cargo.resolve(&self.model)?;
+        let bytes = read(&model)?;
+        let external = tinycc_driver::external::load(&bytes, &model);
+        for path in &external.paths {
+            cargo.say("rerun-if-changed", &shown(path));
+        }
+        let compiler = Compiler::new(&bytes, options).file(shown(&self.model));
+        let output = compiler.external(external.files).compile()?;
         let folder = match &self.out_dir {
             Some(folder) => cargo.resolve(folder)?,
             None => cargo.var("OUT_DIR")?.into(),

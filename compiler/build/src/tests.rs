@@ -74,6 +74,44 @@ fn files_are_written_and_cargo_is_told_what_to_watch() {
     assert_eq!(before, time().expect("time"), "nothing changed, nothing is written");
 }
 
+/// A field of a protobuf message: short texts and messages.
+fn field(number: u8, inner: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, inner.len() as u8], inner].concat()
+}
+
+/// An ONNX model `y = x + w` of two elements, with `w` in `weights.bin`.
+fn onnx_with_external_weights() -> Vec<u8> {
+    let dim = field(1, &[0x08, 2]);
+    let shape = [vec![0x08, 1], field(2, &dim)].concat();
+    let port = |name: &[u8]| [field(1, name), field(2, &field(1, &shape))].concat();
+    let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"Add")].concat();
+    let location = [field(1, b"location"), field(2, b"weights.bin")].concat();
+    let w = [vec![0x08, 2, 0x10, 1], field(8, b"w"), field(13, &location), vec![0x70, 1]].concat();
+    let graph = [field(1, &node), field(5, &w), field(11, &port(b"x")), field(12, &port(b"y"))];
+    [vec![0x08, 8], field(7, &graph.concat()), field(8, &[0x10, 17])].concat()
+}
+
+#[test]
+fn files_with_weights_are_read_and_watched() {
+    let package = Package::new("sine/sine_int8.tflite");
+    std::fs::write(package.path("models/net.onnx"), onnx_with_external_weights()).expect("model");
+    let config = Config::new("models/net.onnx");
+    let watched = ["models/net.onnx", "models/weights.bin"]
+        .map(|f| format!("cargo::rerun-if-changed={}\n", package.path(f).display()));
+    let (result, lines) = package.run(|cargo| config.compile_in(cargo));
+    let message = result.expect_err("the file is missing").to_string();
+    let says = "tensor \"w\": its data is in \"weights.bin\": there is no such file";
+    assert!(message.contains("TCC0103") && message.contains(says), "{message}");
+    assert!(lines.starts_with(&watched.concat()), "{lines}");
+    let data: Vec<u8> = [0.5f32, 2.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+    std::fs::write(package.path("models/weights.bin"), data).expect("weights");
+    let (result, lines) = package.run(|cargo| config.compile_in(cargo));
+    result.expect("compiles");
+    assert_eq!(lines, watched.concat());
+    let source = std::fs::read_to_string(package.path("out/net.rs")).expect("source");
+    assert!(source.contains("0.5") && source.contains("2.0"), "the weights are in it");
+}
+
 #[test]
 fn rust_is_the_default() {
     let package = Package::new("mnist_cnn/mnist_cnn_int8.tflite");

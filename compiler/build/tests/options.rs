@@ -7,7 +7,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tinycc_build::Config;
-use tinycc_driver::{CoreName, InputShape, InputValue, Options, RuntimeName, Settings, Size};
+use tinycc_driver::{
+    CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Settings, Size,
+};
 
 #[derive(Parser)]
 struct Line {
@@ -44,11 +46,12 @@ fn through_builder(options: &Options) -> Options {
         max_flash,
         input_shapes,
         input_values,
+        io_layout,
         package,
         runtime,
     } = options.clone();
-    let mut config =
-        Config::new("x.tflite").target(target).core(core).package(package).runtime(runtime);
+    let config = Config::new("x.tflite").target(target).core(core).package(package);
+    let mut config = config.runtime(runtime).io_layout(io_layout);
     if let Some(name) = name {
         config = config.name(name);
     }
@@ -88,12 +91,13 @@ fn options() -> impl Strategy<Value = Options> {
     let core = prop_oneof![Just(CoreName::Generic), Just(CoreName::CortexM4)];
     let runtime = prop_oneof![Just(RuntimeName::Embedded), Just(RuntimeName::Crate)];
     let name = proptest::option::of(text);
+    let layout = prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
     let first = (text, name, core, vec(text, 0..3), size(), size());
-    let inputs = (vec(shape, 0..3), vec(value, 0..3));
+    let inputs = (vec(shape, 0..3), vec(value, 0..3), layout);
     (first, inputs, any::<bool>(), runtime).prop_map(
         |(
             (target, name, core, examples, max_arena, max_flash),
-            (input_shapes, input_values),
+            (input_shapes, input_values, io_layout),
             package,
             runtime,
         )| {
@@ -106,6 +110,7 @@ fn options() -> impl Strategy<Value = Options> {
                 max_flash,
                 input_shapes,
                 input_values,
+                io_layout,
                 package,
                 runtime,
             }
@@ -158,6 +163,7 @@ fn names_are_the_same_everywhere() {
         max_flash: Some(Size(1)),
         input_shapes: vec!["x=1x96x96x3".parse().expect("shape")],
         input_values: vec!["axes=0,2".parse().expect("value")],
+        io_layout: IoLayout::Nhwc,
         package: true,
         runtime: RuntimeName::Crate,
     };

@@ -12,6 +12,8 @@ pub enum Code {
     NotAModel,
     /// TCC0102: the file is of the right format but violates it.
     MalformedModel,
+    /// TCC0103: a file beside the model, which holds its data, is not there or not allowed.
+    ExternalData,
     /// TCC0201: an operator tinycc does not know.
     UnknownOperator,
     /// TCC0202: an operator it knows, with attributes or operands it does not handle.
@@ -39,6 +41,7 @@ impl Code {
         match self {
             Code::NotAModel => "TCC0101",
             Code::MalformedModel => "TCC0102",
+            Code::ExternalData => "TCC0103",
             Code::UnknownOperator => "TCC0201",
             Code::UnsupportedOperator => "TCC0202",
             Code::UnsupportedType => "TCC0203",
@@ -63,6 +66,9 @@ pub struct Origin {
     pub index: Option<usize>,
     /// Operator name in the source format, for example `CONV_2D`.
     pub operator: String,
+    /// The way from that operator to the one in question inside of it, for example `body node 2 Gemm`
+    /// in a Loop; empty when it is the operator itself.
+    pub inner: String,
     /// Tensor name, when the problem is about one.
     pub tensor: String,
 }
@@ -84,6 +90,10 @@ impl fmt::Display for Origin {
         }
         if !self.operator.is_empty() {
             write!(f, "{separator}{}", self.operator)?;
+            separator = ", ";
+        }
+        if !self.inner.is_empty() {
+            write!(f, "{separator}{}", self.inner)?;
             separator = ", ";
         }
         if !self.tensor.is_empty() {
@@ -198,10 +208,16 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
     if origins.len() == 1 {
         return d;
     }
-    let place = |o: &Origin| match o.index {
-        Some(index) if o.tensor.is_empty() => index.to_string(),
-        Some(index) => format!("{index} \"{}\"", shortened(&o.tensor)),
-        None => format!("\"{}\"", shortened(&o.tensor)),
+    let place = |o: &Origin| {
+        let index = o.index.map(|index| match o.inner.as_str() {
+            "" => index.to_string(),
+            inner => format!("{index} {inner}"),
+        });
+        match index {
+            Some(index) if o.tensor.is_empty() => index,
+            Some(index) => format!("{index} \"{}\"", shortened(&o.tensor)),
+            None => format!("\"{}\"", shortened(&o.tensor)),
+        }
     };
     let listed: Vec<String> = origins.iter().take(LISTED).map(place).collect();
     let rest = match origins.len().saturating_sub(LISTED) {
@@ -212,6 +228,7 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
     let list = format!(" ({} {kind}: {}{rest})", origins.len(), listed.join(", "));
     d.message.push_str(&list);
     (d.origin.index, d.origin.tensor) = (None, String::new());
+    d.origin.inner.clear();
     d
 }
 

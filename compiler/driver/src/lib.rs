@@ -1,5 +1,5 @@
 //! The facade: model bytes and [`Options`] in, files and a [`Report`] out. Nothing here prints or
-//! exits; only [`verify`] and [`write`](mod@write) touch the disk.
+//! exits; only [`external`], [`verify`] and [`write`](mod@write) touch the disk.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +12,10 @@
 
 mod budget;
 mod capability;
+pub mod check;
 mod compiler;
+pub mod external;
+mod file_options;
 pub mod inspect;
 mod name;
 mod options;
@@ -25,10 +28,11 @@ pub mod write;
 
 pub use capability::{survey, unsupported};
 pub use compiler::{Compiler, Output};
+pub use file_options::{InputType, IrVersion, Numbers, PrecisionName};
 pub use name::{is_identifier, is_module, model_name, module_name};
-pub use options::{CoreName, InputShape, InputValue, Options, RuntimeName, Size};
-pub use report::{LayerInfo, PortInfo, Report, Totals};
+pub use options::{CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Size};
+pub use report::{CodeTotals, LayerInfo, PortInfo, Report, Totals};
 pub use settings::Settings;
 pub use table::{Align, Table};
 pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin, printable};
-pub use tinycc_targets::{Artifacts, TARGETS, target};
+pub use tinycc_targets::{Artifacts, Kind, TARGETS, target};

@@ -1,11 +1,13 @@
 //! The user's options, declared once: the same struct is the library's input, the command line
 //! (clap), the file `tinycc.toml` and what manifests show (serde). Which source wins is in `settings`.
 
+use crate::file_options::{InputType, IrVersion, Numbers, PrecisionName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use tinycc_core::format::Layout;
 use tinycc_core::lower::Core;
 use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_targets::Runtime;
@@ -45,6 +47,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long = "input-value", value_name = "NAME=NUMBERS"))]
     #[serde(rename = "input-value", skip_serializing_if = "Vec::is_empty")]
     pub input_values: Vec<InputValue>,
+    /// Order of the dimensions of inputs and outputs.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub io_layout: IoLayout,
     /// Emit a whole cargo package around the module; needs target rust.
     #[cfg_attr(feature = "clap", arg(long = "crate"))]
     #[serde(rename = "crate", skip_serializing_if = "is_default")]
@@ -53,6 +59,26 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     #[serde(skip_serializing_if = "is_default")]
     pub runtime: RuntimeName,
+    /// How an OpenVINO file stores real numbers; targets ncs and openvino.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: PrecisionName,
+    /// Version of an OpenVINO file; the stick takes only 10.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub ir_version: IrVersion,
+    /// What the real inputs of an OpenVINO file are fed with.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub input_type: InputType,
+    /// With --input-type u8: subtracted from each byte; one number, or one per channel.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NUMBERS", allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_values: Option<Numbers>,
+    /// With --input-type u8: what the difference is then divided by.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NUMBERS", allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_values: Option<Numbers>,
 }
 
 /// Options of one target only stay out of the other targets' manifests.
@@ -71,8 +97,14 @@ impl Default for Options {
             max_flash: None,
             input_shapes: Vec::new(),
             input_values: Vec::new(),
+            io_layout: IoLayout::default(),
             package: false,
             runtime: RuntimeName::default(),
+            precision: PrecisionName::default(),
+            ir_version: IrVersion::default(),
+            input_type: InputType::default(),
+            mean_values: None,
+            scale_values: None,
         }
     }
 }
@@ -157,6 +189,48 @@ impl From<CoreName> for Core {
 }
 
 impl fmt::Display for CoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Orders of dimensions at inputs and outputs, as spelled by users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum IoLayout {
+    /// As in the model file.
+    #[default]
+    File,
+    /// Channels last: images are [n, h, w, c].
+    Nhwc,
+    /// Channels first: images are [n, c, h, w].
+    Nchw,
+}
+
+impl IoLayout {
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IoLayout::File => "file",
+            IoLayout::Nhwc => "nhwc",
+            IoLayout::Nchw => "nchw",
+        }
+    }
+}
+
+impl From<IoLayout> for Option<Layout> {
+    fn from(layout: IoLayout) -> Self {
+        match layout {
+            IoLayout::File => None,
+            IoLayout::Nhwc => Some(Layout::ChannelsLast),
+            IoLayout::Nchw => Some(Layout::ChannelsFirst),
+        }
+    }
+}
+
+impl fmt::Display for IoLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

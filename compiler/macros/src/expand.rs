@@ -34,7 +34,7 @@ fn expand(args: &Args, item: ItemStruct, package: &Path) -> syn::Result<TokenStr
     let module = module_name(&item.ident)?;
     let mut watched = vec![package.join(args.model.value())];
     watched.extend(args.config.iter().map(|file| package.join(file)));
-    let source = emit(args, &watched).map_err(|e| syn::Error::new(args.model.span(), e))?;
+    let source = emit(args, &mut watched).map_err(|e| syn::Error::new(args.model.span(), e))?;
     // Not the user's mistake, but nothing may stop the compiler without a message.
     let file = syn::parse_file(&source)
         .map_err(|e| syn::Error::new(args.model.span(), format!("emitted code: {e}")))?;
@@ -43,7 +43,8 @@ fn expand(args: &Args, item: ItemStruct, package: &Path) -> syn::Result<TokenStr
 }
 
 /// The emitted Rust, or all that is wrong as one text.
-fn emit(args: &Args, watched: &[PathBuf]) -> Result<String, String> {
+/// Files of weights beside the model are added to those that cargo should watch.
+fn emit(args: &Args, watched: &mut Vec<PathBuf>) -> Result<String, String> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
     };
@@ -56,9 +57,12 @@ fn emit(args: &Args, watched: &[PathBuf]) -> Result<String, String> {
         options = settings.and_then(|s| s.options(&options)).map_err(|e| e.to_string())?;
     }
     let options = args.given.options(&options).map_err(|e| e.to_string())?;
-    let bytes = read(watched.first().map_or(Path::new(""), PathBuf::as_path))?;
+    let model = watched.first().cloned().unwrap_or_default();
+    let bytes = read(&model)?;
+    let external = tinycc_driver::external::load(&bytes, &model);
+    watched.extend(external.paths);
     let compiler = Compiler::new(&bytes, options).file(shown.clone()).inline_weights(true);
-    let output = compiler.compile().map_err(|e| e.to_string())?;
+    let output = compiler.external(external.files).compile().map_err(|e| e.to_string())?;
     let path = format!("{}.rs", output.report.name);
     let source = output.artifacts.get(&path).ok_or_else(|| format!("{shown}: no Rust emitted"))?;
     String::from_utf8(source.clone()).map_err(|e| e.to_string())

@@ -4,7 +4,8 @@
 use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 /// The value as a constant of the input's type. Numbers change their type when none of them changes
-/// its value; the shape becomes the declared one when that is known and has as many elements.
+/// its value; the shape becomes the declared one when that is known and has as many elements. For
+/// float types of storage the result is float32, which the caller narrows as the format does it.
 /// `declared`: extents, `None` where open; `None` for an input without a shape.
 ///
 /// # Errors
@@ -42,17 +43,20 @@ fn convert(value: &Tensor, dtype: DType) -> Option<TensorData> {
     if value.data.dtype() == dtype {
         return Some(value.data.clone());
     }
-    let numbers = value.to_i64()?;
-    if dtype == DType::F32 {
+    if let (TensorData::F32(floats), DType::F64) = (&value.data, dtype) {
+        return Some(TensorData::F64(floats.iter().map(|&f| f64::from(f)).collect()));
+    }
+    if dtype.is_storage_float() && value.data.dtype() == DType::F32 {
+        return Some(value.data.clone());
+    }
+    let numbers = value.data.to_i128()?;
+    if dtype == DType::F32 || dtype.is_storage_float() {
         let floats: Vec<f32> = numbers.iter().map(|&n| n as f32).collect();
-        let is_exact = floats.iter().zip(&numbers).all(|(&f, &n)| f as i128 == i128::from(n));
+        let is_exact = floats.iter().zip(&numbers).all(|(&f, &n)| f as i128 == n);
         return is_exact.then_some(TensorData::F32(floats));
     }
-    let bytes: Vec<u8> =
-        numbers.iter().flat_map(|n| n.to_le_bytes().into_iter().take(dtype.size())).collect();
-    let data = TensorData::from_le_bytes(dtype, &bytes)?;
-    let back = Tensor::new(value.shape.clone(), data)?;
-    (back.to_i64()? == numbers).then_some(back.data)
+    let data = TensorData::from_i128(dtype, &numbers)?;
+    (data.to_i128()? == numbers).then_some(data)
 }
 
 #[cfg(test)]

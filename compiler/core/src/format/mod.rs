@@ -1,16 +1,25 @@
-//! Model file formats. A reader turns bytes into a graph; nothing else of the core sees bytes.
+//! Model file formats. A reader turns bytes into a graph, a writer a graph into bytes; nothing else of
+//! the core sees bytes.
 
 mod bind;
+mod io_layout;
 pub mod onnx;
+pub mod openvino;
 mod summary;
 pub mod tflite;
 
+pub use io_layout::Layout;
 pub use summary::{FileOperator, FileTensor, Summary};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Files beside the model that hold data of its tensors, by the name the model has for them: their
+/// bytes, or why they cannot be had.
+pub type ExternalFiles = BTreeMap<String, Result<Arc<[u8]>, String>>;
 
 /// What the caller knows besides the bytes.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +31,10 @@ pub struct ReadOptions {
     /// Constants that replace the inputs with these names: they are inputs no more. The numbers take
     /// the declared element type if none of them changes, and the declared shape if it is known.
     pub input_values: BTreeMap<String, Tensor>,
+    /// Order of dimensions at inputs and outputs; `None`: the file's.
+    pub io_layout: Option<Layout>,
+    /// Files that [`external_files`] names.
+    pub external: ExternalFiles,
 }
 
 /// The formats tinycc reads.
@@ -59,15 +72,27 @@ pub fn recognise(bytes: &[u8], file: &str) -> Result<Format, Diagnostics> {
         .into())
 }
 
+/// The files beside the model that reading it needs, as the model names them. The names are any text:
+/// whoever opens such files checks where they lie.
+#[must_use]
+pub fn external_files(bytes: &[u8]) -> Vec<String> {
+    match recognise(bytes, "") {
+        Ok(Format::Onnx) => onnx::external_files(bytes),
+        Ok(Format::TfLite) | Err(_) => Vec::new(),
+    }
+}
+
 /// Reads a model of any known format.
 ///
 /// # Errors
 /// What the format's reader finds.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    match recognise(bytes, &options.file)? {
-        Format::TfLite => tflite::read(bytes, options),
-        Format::Onnx => onnx::read(bytes, options),
-    }
+    let (mut graph, layout) = match recognise(bytes, &options.file)? {
+        Format::TfLite => (tflite::read(bytes, options)?, Layout::ChannelsLast),
+        Format::Onnx => (onnx::read(bytes, options)?, Layout::ChannelsFirst),
+    };
+    io_layout::apply(&mut graph, layout, options.io_layout.unwrap_or(layout));
+    Ok(graph)
 }
 
 /// Summarises a model of any known format, also one that cannot be compiled.

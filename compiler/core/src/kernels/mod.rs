@@ -2,6 +2,7 @@
 //! channels, elementwise loops. Each writes kernel IR; none knows a target language.
 
 pub mod affine;
+pub mod combine;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;
@@ -9,6 +10,7 @@ pub mod index;
 pub mod matmul;
 pub mod pointwise;
 pub mod pool;
+pub mod recurrent;
 pub mod reduce;
 pub mod requantize;
 pub mod transpose_conv;

@@ -3,6 +3,7 @@
 
 use super::window::{Axis, Pixel, Window, inside};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, float, idx, int};
+use crate::tensor::Rounding;
 
 /// Interior windows up to this many taps are unrolled: constant offsets, no loop overhead.
 const UNROLL: usize = 16;
@@ -21,12 +22,14 @@ pub enum PoolKind {
 /// A pooling layer with everything known but the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
-    /// Geometry; dilation 1.
+    /// Geometry.
     pub window: Window,
     /// Channels.
     pub channels: usize,
     /// Average or maximum.
     pub kind: PoolKind,
+    /// How averages are rounded.
+    pub rounding: Rounding,
 }
 
 impl Pool {
@@ -64,7 +67,7 @@ impl Pool {
                 }
                 let out = k.let_("o", pixel.out.clone() * idx(self.channels) + c.clone());
                 for (j, &acc) in acc.iter().enumerate() {
-                    let value = activate(divide(acc.into(), &count));
+                    let value = activate(divide(acc.into(), &count, self.rounding));
                     k.store(output, out.clone() + idx(j), value);
                 }
             };
@@ -81,7 +84,7 @@ impl Pool {
             (PoolKind::Average, true) => float(0.0),
             (PoolKind::Average, false) => int(0),
             (PoolKind::Max, true) => float(f32::MIN),
-            (PoolKind::Max, false) => int(-128),
+            (PoolKind::Max, false) => int(if input.ty == Ty::U8 { 0 } else { -128 }),
         }
     }
 
@@ -89,7 +92,8 @@ impl Pool {
         let Window { y, x, .. } = self.window;
         for ky in 0..y.kernel {
             for kx in 0..x.kernel {
-                let at = first.clone() + idx((ky * x.input + kx) * self.channels);
+                let (iy, ix) = (ky * y.dilation, kx * x.dilation);
+                let at = first.clone() + idx((iy * x.input + ix) * self.channels);
                 self.tap(k, input, acc, &at);
             }
         }
@@ -98,18 +102,21 @@ impl Pool {
     fn looped(&self, k: &mut KernelBuilder, input: Buf, pixel: &Pixel, acc: &[Var], first: &Expr) {
         let Window { y, x, .. } = self.window;
         k.for_("ky", y.kernel, |k, ky| {
-            let rows =
-                if pixel.interior { int(1) } else { inside(&y, &(pixel.iy.clone() + ky.clone())) };
+            let down = ky * idx(y.dilation);
+            let rows = match pixel.interior {
+                true => int(1),
+                false => inside(&y, &(pixel.iy.clone() + down.clone())),
+            };
             k.if_(rows, |k| {
-                let row = k.let_("x1", first.clone() + ky * idx(x.input * self.channels));
+                let row = k.let_("x1", first.clone() + down * idx(x.input * self.channels));
                 k.for_("kx", x.kernel, |k, kx| {
-                    let columns = if pixel.interior {
-                        int(1)
-                    } else {
-                        inside(&x, &(pixel.ix.clone() + kx.clone()))
+                    let across = kx * idx(x.dilation);
+                    let columns = match pixel.interior {
+                        true => int(1),
+                        false => inside(&x, &(pixel.ix.clone() + across.clone())),
                     };
                     k.if_(columns, |k| {
-                        let at = k.let_("x2", row.clone() + kx * idx(self.channels));
+                        let at = k.let_("x2", row.clone() + across * idx(self.channels));
                         self.tap(k, input, acc, &at);
                     });
                 });
@@ -138,6 +145,9 @@ fn taps_inside(axis: &Axis, i: &Expr) -> Expr {
     if axis.all_interior() {
         return idx(axis.kernel);
     }
+    if axis.dilation != 1 {
+        return dilated_taps_inside(axis, i);
+    }
     let end = Expr::call(Intrinsic::MinI32, vec![i.clone() + idx(axis.kernel), idx(axis.input)]);
     if axis.before == 0 {
         return end - i.clone();
@@ -145,12 +155,28 @@ fn taps_inside(axis: &Axis, i: &Expr) -> Expr {
     end - Expr::call(Intrinsic::MaxI32, vec![i.clone(), int(0)])
 }
 
+/// The same with taps `dilation` apart: those before the end less those before the input.
+fn dilated_taps_inside(axis: &Axis, i: &Expr) -> Expr {
+    // Taps at positions below `limit`: the distance from the first one, in dilations, rounded up.
+    let below = |limit: usize| {
+        let distance = idx(limit) - i.clone();
+        let distance = Expr::call(Intrinsic::MaxI32, vec![distance, int(0)]);
+        let taps = (distance + idx(axis.dilation - 1)) / idx(axis.dilation);
+        Expr::call(Intrinsic::MinI32, vec![taps, idx(axis.kernel)])
+    };
+    if axis.before == 0 { below(axis.input) } else { below(axis.input) - below(0) }
+}
+
 /// `sum / count`.
-fn divide(sum: Expr, count: &Expr) -> Expr {
+fn divide(sum: Expr, count: &Expr, rounding: Rounding) -> Expr {
+    let divide = match rounding {
+        Rounding::HalfAway => Intrinsic::DivRound,
+        Rounding::HalfEven => Intrinsic::DivRoundEven,
+    };
     match (count.literal(), sum.ty() == Ty::F32) {
         (Some(1), _) => sum,
         (Some(n), true) => sum / float(n as f32),
         (None, true) => sum / count.clone().cast(Ty::F32),
-        (_, false) => Expr::call(Intrinsic::DivRound, vec![sum, count.clone()]),
+        (_, false) => Expr::call(divide, vec![sum, count.clone()]),
     }
 }

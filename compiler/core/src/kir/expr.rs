@@ -158,6 +158,10 @@ intrinsics! {
     RequantizeShr = "requantize_shr"(I32, I32, I32) -> I32;
     /// The same for results that are clamped at or above the zero point afterwards.
     RequantizeShrPos = "requantize_shr_pos"(I32, I32, I32) -> I32;
+    /// Multiply by mantissa * 2^exponent, rounded once, ties to even, saturating.
+    RequantizeNearest = "requantize_nearest"(I32, I32, I32) -> I32;
+    /// The same for exponent <= -2, ties up; the last operand is -exponent - 1.
+    RequantizeShrNearest = "requantize_shr_nearest"(I32, I32, I32) -> I32;
     /// Rounding division by a power of two, half away from zero.
     RoundingDivideByPot = "rounding_divide_by_pot"(I32, I32) -> I32;
     /// x limited to [lo, hi].
@@ -172,6 +176,8 @@ intrinsics! {
     MaxF32 = "max_f32"(F32, F32) -> F32;
     /// Division rounding half away from zero.
     DivRound = "div_round"(I32, I32) -> I32;
+    /// Division rounding half to even.
+    DivRoundEven = "div_round_even"(I32, I32) -> I32;
     /// Reciprocal of a softmax row sum (Q12.19), normalised.
     SoftmaxRecip = "softmax_recip"(U32) -> I32;
     /// Right shift that belongs to the reciprocal.
@@ -186,6 +192,8 @@ intrinsics! {
     InvSqrtExponent = "inv_sqrt_exponent"(I32) -> I32;
     /// Nearest integer, half away from zero, saturating; NaN gives 0.
     RoundHalfAwayF32 = "round_half_away_f32"(F32) -> I32;
+    /// Nearest integer as a float, half to even; NaN and infinity stay.
+    RoundHalfEvenF32 = "round_half_even_f32"(F32) -> F32;
     /// Bytes 0 and 2, sign-extended to a pair of int16.
     Sxtb16 = "sxtb16"(U32) -> U32;
     /// Bytes 1 and 3, sign-extended to a pair of int16.

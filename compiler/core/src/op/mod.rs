@@ -8,9 +8,12 @@ mod additive;
 mod arg;
 mod binary;
 mod conversion;
+mod gate;
+mod indexing;
 mod integer;
 mod movement;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 mod rows;
@@ -20,16 +23,20 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
+pub use crate::kernels::combine::Combine;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
 pub use bitwise::Connective;
 pub use compare::Relation;
+pub use gate::GateFunction;
 pub use math::Function;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
+pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
+pub use roi_align::Pooling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -71,6 +78,13 @@ pub trait Operator {
     /// through `eval` replaces it (pass `tabulate`).
     fn is_elementwise_unary(&self) -> bool {
         false
+    }
+
+    /// The same operator without the results that are not marked in `read`, the others in their
+    /// order; `None` where results come together or none is left out (pass `remove-dead`).
+    fn with_results(&self, read: &[bool]) -> Option<Op> {
+        let _ = read;
+        None
     }
 
     /// Builds the kernel, specialised to shapes, constants and quantization.
@@ -162,22 +176,29 @@ operators! {
     Compare => compare,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
+    Determinant => determinant,
     Div => div,
     Elu => elu,
     Exp => exp,
+    FlipSign => flip_sign,
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
+    Gru => gru,
     HardSwish => hard_swish,
     L2Normalization => l2_normalization,
     LeakyRelu => leaky_relu,
     Log => log,
     LogSoftmax => log_softmax,
     Logistic => logistic,
+    Lstm => lstm,
     Math => math,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
@@ -199,7 +220,11 @@ operators! {
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
+    Rnn => rnn,
+    RoiAlign => roi_align,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
     Select => select,
     Shift => shift,
     Sign => sign,
@@ -215,6 +240,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,

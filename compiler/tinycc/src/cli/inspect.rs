@@ -29,12 +29,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
+    let external = tinycc::external::load(&bytes, &args.model).files;
     let options = Options {
         input_shapes: args.input_shapes.clone(),
         input_values: args.input_values.clone(),
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
     let inspection = tinycc::inspect::inspect(&compiler)?;
     match args.report {
         Format::Json => shell.print(&inspection.to_json()),

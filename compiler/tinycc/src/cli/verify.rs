@@ -3,7 +3,7 @@
 use super::{Failure, Format, Shell, read, shown};
 use std::path::{Path, PathBuf};
 use tinycc::verify::{Request, VerifyError, npy};
-use tinycc::{Compiler, CoreName, InputShape, InputValue, Options};
+use tinycc::{Compiler, CoreName, InputShape, InputValue, IoLayout, Options};
 
 /// Check the emitted code on this machine.
 ///
@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Replace an input by constant numbers, row by row, for example axes=0,2.
     #[arg(long = "input-value", value_name = "NAME=NUMBERS")]
     input_values: Vec<InputValue>,
+    /// Order of the dimensions of inputs and outputs.
+    #[arg(long, value_enum, default_value_t)]
+    io_layout: IoLayout,
     /// Form of the result.
     #[arg(long, value_enum, default_value_t)]
     report: Format,
@@ -62,6 +65,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let bytes = read(&args.model)?;
+    let external = tinycc::external::load(&bytes, &args.model).files;
     let arrays = |paths: &[PathBuf]| paths.iter().map(|p| array(p)).collect::<Result<Vec<_>, _>>();
     let request = Request {
         inputs: arrays(&args.inputs)?,
@@ -77,9 +81,10 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         core: args.core,
         input_shapes: args.input_shapes.clone(),
         input_values: args.input_values.clone(),
+        io_layout: args.io_layout,
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model));
+    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
     let result = tinycc::verify::verify(&compiler, &request, &mut |step| shell.progress(step));
     shell.progress_done();
     let verification = result.map_err(|e| match e {

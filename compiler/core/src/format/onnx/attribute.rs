@@ -5,22 +5,43 @@ use crate::op::OpError;
 use crate::tensor::Tensor;
 use onnx_protobuf::attribute_proto::AttributeType;
 use onnx_protobuf::{AttributeProto, GraphProto, NodeProto};
+use std::collections::BTreeMap;
 
-/// The attributes of one node.
+/// Attributes that the caller of a function gives, and its defaults, by name.
+pub type Given<'a> = BTreeMap<&'a str, &'a AttributeProto>;
+
+/// The attributes of one node. In the body of a function they may stand for those of its call.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     list: &'a [AttributeProto],
+    given: Option<&'a Given<'a>>,
 }
 
 impl<'a> Attributes<'a> {
     /// Those of a node.
     #[must_use]
     pub fn of(node: &'a NodeProto) -> Self {
-        Self { list: &node.attribute }
+        Self { list: &node.attribute, given: None }
+    }
+
+    /// The same with what references stand for.
+    #[must_use]
+    pub fn given(self, given: Option<&'a Given<'a>>) -> Self {
+        Self { given, ..self }
+    }
+
+    /// All attributes by their names in the node. References to attributes that the caller left out
+    /// and that have no default are left out, too.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, &'a AttributeProto)> + use<'a> {
+        let given = self.given;
+        self.list.iter().filter_map(move |a| match a.ref_attr_name.as_str() {
+            "" => Some((a.name.as_str(), a)),
+            reference => Some((a.name.as_str(), *given?.get(reference)?)),
+        })
     }
 
     fn find(&self, name: &str, ty: AttributeType) -> Result<Option<&'a AttributeProto>, OpError> {
-        let Some(found) = self.list.iter().find(|a| a.name == name) else { return Ok(None) };
+        let Some((_, found)) = self.all().find(|(n, _)| *n == name) else { return Ok(None) };
         // Old exporters leave the type out.
         let given = found.type_.enum_value_or_default();
         if given == ty || given == AttributeType::UNDEFINED {
@@ -31,7 +52,7 @@ impl<'a> Attributes<'a> {
 
     /// Names of all attributes.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.list.iter().map(|a| a.name.as_str())
+        self.all().map(|(name, _)| name)
     }
 
     /// An integer.
@@ -99,6 +120,22 @@ impl<'a> Attributes<'a> {
     /// Another type.
     pub fn graph(&self, name: &str) -> Result<Option<&'a GraphProto>, OpError> {
         Ok(self.find(name, AttributeType::GRAPH)?.and_then(|a| a.g.as_ref()))
+    }
+
+    /// A list of texts.
+    ///
+    /// # Errors
+    /// Another type, or bytes that are no text.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>, OpError> {
+        let Some(found) = self.find(name, AttributeType::STRINGS)? else { return Ok(None) };
+        let text = |s: &'a Vec<u8>| std::str::from_utf8(s);
+        found
+            .strings
+            .iter()
+            .map(text)
+            .collect::<Result<_, _>>()
+            .map(Some)
+            .map_err(|_| OpError::invalid(format!("attribute \"{name}\" is not UTF-8")))
     }
 
     /// A list of floats.

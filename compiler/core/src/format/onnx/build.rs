@@ -4,7 +4,7 @@
 use crate::diagnostic::{Code, Origin};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Cast, Constant, Op, OpError, Reshape, Transpose};
-use crate::tensor::{DType, Shape, Tensor, TensorType};
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,6 +17,24 @@ pub const TO_CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// NHWC -> NCHW.
 pub const TO_CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
 
+/// Results of operators on constants, so that what an unrolled loop computes again from the same
+/// weights is there once.
+#[derive(Debug, Default)]
+pub struct Memo {
+    by_operands: BTreeMap<Vec<ValueId>, Vec<(Op, Vec<ValueId>)>>,
+}
+
+impl Memo {
+    fn find(&self, op: &Op, operands: &[ValueId]) -> Option<Vec<ValueId>> {
+        let known = self.by_operands.get(operands)?;
+        known.iter().find(|(o, _)| o == op).map(|(_, results)| results.clone())
+    }
+
+    fn keep(&mut self, op: Op, operands: &[ValueId], results: &[ValueId]) {
+        self.by_operands.entry(operands.to_vec()).or_default().push((op, results.to_vec()));
+    }
+}
+
 /// Adds nodes that stand for one node of the file.
 #[derive(Debug)]
 pub struct Builder<'g> {
@@ -28,6 +46,8 @@ pub struct Builder<'g> {
     pub name: String,
     /// Bytes that folded constants may still take, in the whole model.
     pub budget: &'g mut usize,
+    /// What was computed from constants.
+    pub memo: &'g mut Memo,
     /// float32 values behind narrowed ones: chains of operators stay in float32.
     pub wide: &'g mut BTreeMap<ValueId, ValueId>,
 }
@@ -97,7 +117,20 @@ impl Builder<'_> {
     /// # Errors
     /// Operands it does not accept.
     pub fn add(&mut self, op: impl Into<Op>, operands: &[ValueId]) -> Result<ValueId, OpError> {
-        self.add_all(op, operands)?
+        self.add_quantized(op, operands, None)
+    }
+
+    /// An operator with one result of this quantization; by default that of moved int8 elements.
+    ///
+    /// # Errors
+    /// Operands it does not accept.
+    pub fn add_quantized(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<ValueId, OpError> {
+        self.add_results(op.into(), operands, quant)?
             .first()
             .copied()
             .ok_or_else(|| OpError::invalid("the operator has no result"))
@@ -115,26 +148,37 @@ impl Builder<'_> {
         op: impl Into<Op>,
         operands: &[ValueId],
     ) -> Result<Vec<ValueId>, OpError> {
-        let op = op.into();
+        self.add_results(op.into(), operands, None)
+    }
+
+    fn add_results(
+        &mut self,
+        op: Op,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<Vec<ValueId>, OpError> {
         let is_conversion = matches!(op, Op::Cast(_) | Op::CastFloat8(_) | Op::BitCast(_));
         let storage = operands.iter().map(|&v| self.ty(v).dtype).find(|d| d.is_storage_float());
         let Some(storage) = storage.filter(|_| !is_conversion) else {
-            return self.add_plain(op, operands);
+            return self.add_plain(op, operands, quant);
         };
         if !operands.iter().any(|v| self.wide.contains_key(v)) {
-            let before = self.add_plain(op.clone(), operands);
+            let before = self.add_plain(op.clone(), operands, quant.clone());
             if !before.as_ref().is_err_and(|e| e.code == Code::UnsupportedType) {
                 return before;
             }
         }
         let wide: Vec<ValueId> =
             operands.iter().map(|&v| self.widened(v)).collect::<Result<_, _>>()?;
-        let results = self.add_plain(op, &wide)?;
+        let results = self.add_plain(op, &wide, quant)?;
         results.into_iter().map(|v| self.narrowed(v, storage)).collect()
     }
 
     /// A value in float32, when its type is one of storage.
-    fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn widened(&mut self, value: ValueId) -> Result<ValueId, OpError> {
         if let Some(&wide) = self.wide.get(&value) {
             return Ok(wide);
         }
@@ -156,33 +200,53 @@ impl Builder<'_> {
         Ok(narrow)
     }
 
-    fn add_plain(&mut self, op: Op, operands: &[ValueId]) -> Result<Vec<ValueId>, OpError> {
+    fn add_plain(
+        &mut self,
+        op: Op,
+        operands: &[ValueId],
+        quant: Option<QuantParams>,
+    ) -> Result<Vec<ValueId>, OpError> {
+        let known = if quant.is_none() { self.memo.find(&op, operands) } else { None };
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
-        let types = self.infer(id)?;
+        let quant = quant.or_else(|| self.inherited(id));
+        let types = self.infer(id, quant.as_ref())?;
         let name = &self.name;
-        let value = |ty: TensorType| Value { name: name.clone(), ty, quant: None };
+        let value = |ty: TensorType| Value { name: name.clone(), ty, quant: quant.clone() };
         let results: Vec<Value> = types.into_iter().map(value).collect();
         let count = results.len();
         if let Some(node) = self.graph.get_mut(id) {
             node.results = results;
         }
         if let Some(tensors) = self.folded(id) {
-            return Ok(tensors.into_iter().map(|t| self.constant(t)).collect());
+            let is_plain = quant.is_none();
+            let quant = quant.or_else(|| self.moved(id));
+            let constant = |t| match quant.clone() {
+                Some(quant) => self.quantized_constant(t, quant),
+                None => self.constant(t),
+            };
+            let results: Vec<ValueId> = tensors.into_iter().map(constant).collect();
+            if let Some(node) = self.graph.get(id).filter(|_| is_plain) {
+                self.memo.keep(node.op.clone(), operands, &results);
+            }
+            return Ok(results);
         }
         Ok((0..count).map(|r| id.result(r)).collect())
     }
 
     /// Result types. Inference may look at the declared results for their quantization; a node of
-    /// this reader has none yet, so it sees one result like operand 0, without quantization.
-    fn infer(&self, id: crate::graph::NodeId) -> Result<Vec<TensorType>, OpError> {
+    /// this reader has none yet, so it sees one result like operand 0, with the quantization to come.
+    fn infer(
+        &self,
+        id: crate::graph::NodeId,
+        quant: Option<&QuantParams>,
+    ) -> Result<Vec<TensorType>, OpError> {
         let mut signature = self.graph.signature(id);
         if let Some(first) = signature.operands.first() {
-            let results = vec![crate::op::ValueInfo {
-                quant: None,
-                constant: None,
-                name: &self.name,
-                ..*first
-            }];
+            let results =
+                vec![crate::op::ValueInfo { quant, constant: None, name: &self.name, ..*first }];
             signature.results = results;
         }
         self.graph.get(id).map_or_else(|| Ok(Vec::new()), |n| n.op.infer(&signature))
@@ -201,6 +265,9 @@ impl Builder<'_> {
                 | Op::BatchMatmul(_)
                 | Op::AveragePool2d(_)
                 | Op::MaxPool2d(_)
+                | Op::Lstm(_)
+                | Op::Gru(_)
+                | Op::Rnn(_)
         );
         let signature = self.graph.signature(id);
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
@@ -210,7 +277,7 @@ impl Builder<'_> {
         if bytes > MAX_GROWN_BYTES.max(given) {
             return None;
         }
-        let left = self.budget.checked_sub(bytes.saturating_sub(given))?;
+        let left = self.budget.checked_sub(bytes)?;
         let tensors = node.op.eval(&signature, &inputs).ok()?;
         *self.budget = left;
         Some(tensors)

@@ -5,13 +5,23 @@
 
 mod attribute;
 mod build;
+mod external;
+mod flow;
+mod function;
+mod inputs;
 pub mod ops;
 mod order;
+mod quant;
 mod read;
+mod scope;
 mod summary;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod wire;
 
-pub use read::{OPSETS, read, recognise};
+pub use external::external_files;
+pub use flow::operators as flow_operators;
+pub use read::{OPSETS, read};
 pub use summary::summary;
+pub use wire::recognise;

@@ -1,8 +1,8 @@
 //! What an ONNX file says about itself, without building a graph, so that `inspect` can describe
 //! models that cannot be compiled.
 
-use super::ops::find;
-use super::read::{MAX_NODES, open, operator_name};
+use super::function::Functions;
+use super::read::{MAX_NODES, default_opset, is_default, is_known, open, operator_name};
 use super::tensor::type_name;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{FileOperator, FileTensor, Summary};
@@ -67,8 +67,8 @@ fn describe(model: &ModelProto, graph: &GraphProto) -> Summary {
     let inputs = graph.input.iter().filter(|i| !constants.contains(i.name.as_str()));
     let inputs = inputs.map(|i| tensors.number(&i.name)).collect();
     let outputs = graph.output.iter().map(|o| tensors.number(&o.name)).collect();
-    let is_default = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let opset = model.opset_import.iter().find(|o| is_default(&o.domain)).map(|o| o.version);
+    let opset = default_opset(&model.opset_import);
+    let functions = Functions::of(model);
     let operators = graph
         .node
         .iter()
@@ -76,7 +76,7 @@ fn describe(model: &ModelProto, graph: &GraphProto) -> Summary {
             let name = operator_name(node);
             let results = node.output.iter().filter(|o| !o.is_empty());
             FileOperator {
-                is_known: find(&name, opset.unwrap_or(i64::MAX)).is_some(),
+                is_known: functions.knows(node) || is_known(&name, opset.unwrap_or(i64::MAX)),
                 name,
                 results: results.map(|o| tensors.number(o)).collect(),
             }

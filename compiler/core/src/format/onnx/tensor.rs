@@ -1,10 +1,9 @@
-//! ONNX tensors -> core tensors: raw and typed data, element types by number. External data is not
-//! read here: the core has no files.
+//! ONNX tensors -> core tensors: raw and typed data, element types by number. Data of other files
+//! was put in before.
 
 use crate::op::OpError;
 use crate::tensor::{DType, Shape, SmallType, Tensor, TensorData};
 use onnx_protobuf::TensorProto;
-use onnx_protobuf::tensor_proto::DataLocation;
 
 /// Name of an element type by its number in `TensorProto.DataType`.
 #[must_use]
@@ -94,15 +93,9 @@ pub fn shape(dims: &[i64]) -> Result<Shape, OpError> {
 /// A constant tensor.
 ///
 /// # Errors
-/// Unsupported types, external data, or data that does not fit the shape.
+/// Unsupported types, or data that does not fit the shape.
 pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
     let invalid = OpError::invalid;
-    if proto.data_location.enum_value_or_default() == DataLocation::EXTERNAL
-        || !proto.external_data.is_empty()
-    {
-        return Err(OpError::unsupported("its data is in another file, which is not supported")
-            .help("save the model with its weights inside: onnx.save(onnx.load(path), new_path)"));
-    }
     if proto.segment.is_some() {
         return Err(OpError::unsupported("segments are not supported"));
     }

@@ -113,7 +113,26 @@ impl Case {
         self.attribute(name, AttributeProto { s, type_, ..AttributeProto::default() })
     }
 
-    /// Result 0, or the messages.
+    /// A list of texts.
+    pub fn texts(self, name: &str, texts: &[&str]) -> Self {
+        let strings = texts.iter().map(|t| t.as_bytes().to_vec()).collect();
+        let type_ = AttributeType::STRINGS.into();
+        self.attribute(name, AttributeProto { strings, type_, ..AttributeProto::default() })
+    }
+
+    /// A list of floats.
+    pub fn reals(self, name: &str, floats: &[f32]) -> Self {
+        let (floats, type_) = (floats.to_vec(), AttributeType::FLOATS.into());
+        self.attribute(name, AttributeProto { floats, type_, ..AttributeProto::default() })
+    }
+
+    /// Looks at result `i` instead of result 0; those before it are left out.
+    pub fn result(mut self, i: usize) -> Self {
+        self.node.output = vec![String::new(); i];
+        self
+    }
+
+    /// The result, or the messages.
     pub fn run(mut self, opset: i64) -> Result<Tensor, String> {
         self.node.output.push("y".into());
         self.graph.output.push(ValueInfoProto { name: "y".into(), ..ValueInfoProto::default() });
@@ -144,5 +163,135 @@ impl Case {
     pub fn refused(self, opset: i64, part: &str) {
         let message = self.run(opset).expect_err("is refused");
         assert!(message.contains(part), "{message}");
+    }
+}
+
+/// Whole models built in code.
+pub mod models {
+    use super::*;
+    use crate::graph::Graph;
+    use onnx_protobuf::FunctionProto;
+
+    fn texts(names: &[&str]) -> Vec<String> {
+        names.iter().map(|n| (*n).to_string()).collect()
+    }
+
+    /// A node of the default domain.
+    pub fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        NodeProto {
+            op_type: op.into(),
+            input: texts(inputs),
+            output: texts(outputs),
+            ..NodeProto::default()
+        }
+    }
+
+    /// The node with an attribute more.
+    pub fn attribute(mut node: NodeProto, attribute: AttributeProto) -> NodeProto {
+        node.attribute.push(attribute);
+        node
+    }
+
+    /// An integer attribute.
+    pub fn int(name: &str, i: i64) -> AttributeProto {
+        let type_ = AttributeType::INT.into();
+        AttributeProto { name: name.into(), i, type_, ..AttributeProto::default() }
+    }
+
+    /// A list attribute.
+    pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+        let (ints, type_) = (ints.to_vec(), AttributeType::INTS.into());
+        AttributeProto { name: name.into(), ints, type_, ..AttributeProto::default() }
+    }
+
+    /// An attribute that stands for one of the function's call.
+    pub fn reference(name: &str, to: &str) -> AttributeProto {
+        AttributeProto { name: name.into(), ref_attr_name: to.into(), ..AttributeProto::default() }
+    }
+
+    /// A graph attribute.
+    pub fn body(name: &str, graph: GraphProto) -> AttributeProto {
+        let (g, type_) = (Some(graph).into(), AttributeType::GRAPH.into());
+        AttributeProto { name: name.into(), g, type_, ..AttributeProto::default() }
+    }
+
+    /// A float32 input.
+    pub fn input(name: &str, shape: &[usize]) -> ValueInfoProto {
+        let case = case("").input(shape, &vec![0.0; shape.iter().product()]);
+        let mut info = case.graph.input.into_iter().next().expect("one input");
+        info.name = name.into();
+        info
+    }
+
+    /// An output, or an input of a body: a name without a type.
+    pub fn output(name: &str) -> ValueInfoProto {
+        ValueInfoProto { name: name.into(), ..ValueInfoProto::default() }
+    }
+
+    /// A graph.
+    pub fn graph(
+        node: Vec<NodeProto>,
+        input: Vec<ValueInfoProto>,
+        output: Vec<ValueInfoProto>,
+    ) -> GraphProto {
+        GraphProto { node, input, output, ..GraphProto::default() }
+    }
+
+    /// A function in opset 17.
+    pub fn function(
+        domain: &str,
+        name: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        node: Vec<NodeProto>,
+    ) -> FunctionProto {
+        FunctionProto {
+            domain: domain.into(),
+            name: name.into(),
+            input: texts(inputs),
+            output: texts(outputs),
+            node,
+            opset_import: vec![OperatorSetIdProto { version: 17, ..OperatorSetIdProto::default() }],
+            ..FunctionProto::default()
+        }
+    }
+
+    /// A float32 constant.
+    pub fn floats(name: &str, shape: &[usize], data: &[f32]) -> TensorProto {
+        let (dims, float_data) = (dims(shape), data.to_vec());
+        TensorProto { name: name.into(), dims, float_data, data_type: 1, ..TensorProto::default() }
+    }
+
+    /// An int64 constant.
+    pub fn longs(name: &str, shape: &[usize], data: &[i64]) -> TensorProto {
+        let (dims, int64_data) = (dims(shape), data.to_vec());
+        TensorProto { name: name.into(), dims, int64_data, data_type: 7, ..TensorProto::default() }
+    }
+
+    /// A model.
+    pub fn model(opset: i64, graph: GraphProto) -> ModelProto {
+        let import = OperatorSetIdProto { version: opset, ..OperatorSetIdProto::default() };
+        ModelProto {
+            ir_version: 8,
+            opset_import: vec![import],
+            graph: Some(graph).into(),
+            ..ModelProto::default()
+        }
+    }
+
+    /// The graph of a model, or the messages.
+    pub fn read(model: &ModelProto) -> Result<Graph, String> {
+        let bytes = model.write_to_bytes().expect("serialises");
+        super::super::read(&bytes, &ReadOptions::default()).map_err(|e| e.to_string())
+    }
+
+    /// Outputs for float inputs, or the messages.
+    pub fn run(model: &ModelProto, inputs: &[(&[usize], &[f32])]) -> Result<Vec<Tensor>, String> {
+        let graph = read(model)?;
+        let tensor = |(shape, data): &(&[usize], &[f32])| {
+            Tensor::new((*shape).into(), TensorData::F32(data.to_vec())).expect("fits")
+        };
+        let inputs: Vec<Tensor> = inputs.iter().map(tensor).collect();
+        crate::evaluate::run(&graph, &inputs).map_err(|e| e.to_string())
     }
 }

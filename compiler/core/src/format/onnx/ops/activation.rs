@@ -1,6 +1,7 @@
 //! Activation functions and powers, made of smaller operators where the core has none for them.
 
 use super::Context;
+use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::numeric::{Activation, small_float};
 use crate::op::{
@@ -197,7 +198,7 @@ fn constant_power(
         0.5 => Some(c.build.apply(Sqrt, x)?),
         -0.5 => Some(c.build.apply(Rsqrt, x)?),
         p if p.fract() == 0.0 && (1..=MAX_POWER).contains(&(p.abs() as i32)) => {
-            let whole = repeated(c, x, p.abs() as i32)?;
+            let whole = whole_power(&mut c.build, x, p.abs() as i32)?;
             Some(if p < 0.0 { inverse(c, whole)? } else { whole })
         }
         _general => None,
@@ -205,21 +206,21 @@ fn constant_power(
 }
 
 /// x^n by squaring.
-fn repeated(c: &mut Context<'_, '_>, x: ValueId, n: i32) -> Made {
+pub(super) fn whole_power(b: &mut Builder<'_>, x: ValueId, n: i32) -> Made {
     let mut result = None;
     let (mut power, mut rest) = (x, n);
     loop {
         if rest % 2 == 1 {
             result = Some(match result {
                 None => power,
-                Some(r) => c.build.times(r, power)?,
+                Some(r) => b.times(r, power)?,
             });
         }
         rest /= 2;
         if rest == 0 {
             return result.ok_or_else(|| OpError::invalid("the exponent is below 1"));
         }
-        power = c.build.apply(Square, power)?;
+        power = b.apply(Square, power)?;
     }
 }
 

@@ -7,14 +7,23 @@ mod conv;
 mod conv_transpose;
 mod elementwise;
 mod fill;
+mod indexing;
+mod integer;
+mod known;
 mod logic;
 mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod qlinear;
+mod quantize;
+mod quantize_plain;
+mod recurrent;
 mod reduce;
+mod regions;
 mod resize;
 mod shape;
+mod spatial;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -71,17 +80,26 @@ pub const READERS: &[Entry] = &[
     ("CastLike", &[(15, elementwise::cast_like)]),
     ("Ceil", &[(6, elementwise::ceil)]),
     ("Celu", &[(12, activation::celu)]),
+    ("CenterCropPad", &[(18, movement::center_crop_pad)]),
     ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
+    ("Col2Im", &[(18, indexing::col2im)]),
+    ("Compress", &[(9, known::compress)]),
     ("Concat", &[(4, movement::concat)]),
     ("Constant", &[(1, shape::constant)]),
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
     ("Conv", &[(1, conv::conv)]),
+    ("ConvInteger", &[(10, integer::conv_integer)]),
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("Cos", &[(7, elementwise::cos)]),
     ("Cosh", &[(9, elementwise::cosh)]),
+    ("CumProd", &[(26, fill::cum_prod)]),
+    ("CumSum", &[(11, fill::cum_sum)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
+    ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
+    ("Det", &[(11, regions::determinant)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
+    ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, logic::equal)]),
     ("Erf", &[(9, elementwise::erf)]),
@@ -90,10 +108,14 @@ pub const READERS: &[Entry] = &[
     ("EyeLike", &[(9, fill::eye_like)]),
     ("Flatten", &[(1, movement::flatten)]),
     ("Floor", &[(6, elementwise::floor)]),
+    ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
+    ("GatherElements", &[(11, indexing::gather_elements)]),
+    ("GatherND", &[(11, indexing::gather_nd)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
+    ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
     ("Greater", &[(7, logic::greater)]),
     ("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
@@ -104,15 +126,19 @@ pub const READERS: &[Entry] = &[
     ("InstanceNormalization", &[(6, moments::instance)]),
     ("IsInf", &[(10, logic::is_inf)]),
     ("IsNaN", &[(9, logic::is_nan)]),
+    ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, logic::less)]),
     ("LessOrEqual", &[(12, logic::less_or_equal)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
+    ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
+    ("MaxUnpool", &[(9, indexing::max_unpool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
     ("Min", &[(6, elementwise::min)]),
@@ -120,12 +146,18 @@ pub const READERS: &[Entry] = &[
     ("Mod", &[(10, logic::modulo)]),
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
+    ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
     ("Or", &[(7, logic::or)]),
     ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
     ("Pow", &[(7, activation::pow)]),
+    ("QLinearConv", &[(10, qlinear::conv)]),
+    ("QLinearMatMul", &[(10, qlinear::matmul)]),
+    ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
     ("RMSNormalization", &[(23, moments::rms)]),
+    ("RNN", &[(7, recurrent::rnn)]),
     ("Range", &[(11, fill::range)]),
     ("Reciprocal", &[(6, activation::reciprocal)]),
     ("ReduceL1", &[(1, reduce::l1)]),
@@ -141,7 +173,11 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("RoiAlign", &[(10, regions::roi_align)]),
     ("Round", &[(11, elementwise::round)]),
+    ("Scatter", &[(9, indexing::scatter_elements)]),
+    ("ScatterElements", &[(11, indexing::scatter_elements)]),
+    ("ScatterND", &[(11, indexing::scatter_nd)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Shrink", &[(9, elementwise::shrink)]),
@@ -165,13 +201,27 @@ pub const READERS: &[Entry] = &[
     ("Tanh", &[(6, elementwise::tanh)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
+    ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
     ("Transpose", &[(1, movement::transpose)]),
     ("Trilu", &[(14, fill::trilu)]),
+    ("Unique", &[(11, known::unique)]),
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, logic::choose)]),
     ("Xor", &[(7, logic::xor)]),
+    ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
     ("com.microsoft::Gelu", &[(1, activation::gelu)]),
+    ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),
+    ("com.microsoft::QLinearAdd", &[(1, qlinear::add)]),
+    ("com.microsoft::QLinearAveragePool", &[(1, qlinear::average_pool)]),
+    ("com.microsoft::QLinearConcat", &[(1, qlinear::concat)]),
+    ("com.microsoft::QLinearGlobalAveragePool", &[(1, qlinear::global_average_pool)]),
+    ("com.microsoft::QLinearLeakyRelu", &[(1, qlinear::leaky_relu)]),
+    ("com.microsoft::QLinearMul", &[(1, qlinear::mul)]),
+    ("com.microsoft::QLinearReduceMean", &[(1, qlinear::reduce_mean)]),
+    ("com.microsoft::QLinearSigmoid", &[(1, qlinear::sigmoid)]),
+    ("com.microsoft::QLinearSoftmax", &[(1, qlinear::softmax)]),
+    ("com.microsoft::QuantizeLinear", &[(1, quantize::quantize_linear)]),
     ("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
 ];
 

@@ -2,7 +2,6 @@
 //! are a few weighted picks per axis, whose positions are computed here.
 
 use super::Context;
-use super::conv::{channels_first, channels_last};
 use crate::graph::ValueId;
 use crate::op::{Gather, OpError, ResizeBilinear, ResizeNearest, Sampling};
 use crate::tensor::TensorData;
@@ -191,9 +190,9 @@ fn kernel(
         }
         _other => return Ok(None),
     };
-    let last = channels_last(&mut c.build, x)?;
+    let last = c.build.channels_last(x)?;
     let y = c.build.apply(op, last)?;
-    channels_first(&mut c.build, y, 4).map(Some)
+    c.build.channels_first(y, 4).map(Some)
 }
 
 /// Sum of weighted picks along one axis.

@@ -1,0 +1,185 @@
+//! Inputs of the model: element types, and shapes that are declared, given by the user, or open.
+
+use super::read::{Reader, tensor_problem};
+use super::scope::Scope;
+use super::tensor;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::format::bind::bind;
+use crate::graph::Value;
+use crate::op::{Cast, Constant, Input, Op};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
+use onnx_protobuf::tensor_shape_proto::Dimension;
+use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
+use onnx_protobuf::type_proto::Value as Kind;
+use onnx_protobuf::{GraphProto, TensorShapeProto, ValueInfoProto};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const NOT_A_TENSOR: &str = "the input is not a tensor (sequence, map or optional)";
+
+/// Extents of named dimensions.
+type Symbols<'s> = BTreeMap<&'s str, usize>;
+
+/// Adds an input for each of the main graph's that is not a constant.
+pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scope<'s>) {
+    let mut overrides = reader.options.input_shapes.clone();
+    let mut values = reader.options.input_values.clone();
+    let symbols = symbols(proto, &overrides);
+    let mut names = Vec::new();
+    for info in &proto.input {
+        // Old files list their initializers as inputs, too: those are constants.
+        if scope.defines(&info.name) {
+            continue;
+        }
+        names.push(info.name.clone());
+        let origin = scope.tensor(&info.name);
+        let dims = overrides.remove(&info.name);
+        let made = match values.remove(&info.name) {
+            Some(tensor) => bound(info, &tensor, dims),
+            None => input_type(info, dims, &symbols).map(port),
+        };
+        match made {
+            Err(problem) => reader.problems.push(Diagnostic { origin, ..*problem }),
+            Ok((op, ty, dtype)) => {
+                let value = Value { name: info.name.clone(), ty: ty.clone(), quant: None };
+                let node = reader.graph.add(op, vec![value.clone()], origin.clone());
+                let mut result = node.result(0);
+                if ty.dtype != dtype {
+                    let ty = TensorType::new(dtype, ty.shape);
+                    let (op, value) = (Cast { to: dtype }.into(), Value { ty, ..value });
+                    let cast = reader.graph.add_with(op, &[result], vec![value], origin.clone());
+                    result = cast.result(0);
+                }
+                reader.define(scope, &info.name, result, origin);
+            }
+        }
+    }
+    let shapes = overrides.into_keys().map(|name| ("--input-shape", name));
+    for (option, name) in shapes.chain(values.into_keys().map(|name| ("--input-value", name))) {
+        let message = format!("{option} names \"{name}\", which is not an input");
+        let d = Diagnostic::new(Code::BadOption, scope.origin().clone(), message);
+        reader.problems.push(d.help(format!("the inputs are: {}", names.join(", "))));
+    }
+}
+
+fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
+    match info.type_.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(Kind::TensorType(t)) => Some((t.elem_type, t.shape.as_ref())),
+        _other => None,
+    }
+}
+
+/// The operator of an input, the type of its value, and the element type the file declares.
+type Made = (Op, TensorType, DType);
+
+/// An input of the compiled model. Nothing would ever be stored in one without elements: a constant.
+fn port(ty: TensorType) -> Made {
+    let dtype = ty.dtype;
+    if ty.shape.elements() > 0 {
+        return (Input { ty: ty.clone() }.into(), ty, dtype);
+    }
+    let tensor = Tensor { shape: ty.shape.clone(), data: TensorData::zeros(dtype, 0) };
+    (Constant { tensor: Arc::new(tensor) }.into(), ty, dtype)
+}
+
+/// An input the user gives the value of becomes a constant. Problems have no place yet.
+fn bound(
+    info: &ValueInfoProto,
+    tensor: &Tensor,
+    dims: Option<Vec<usize>>,
+) -> Result<Made, Box<Diagnostic>> {
+    let error = |code, m: String| Diagnostic::new(code, Default::default(), m);
+    let Some((element, shape)) = declared(info) else {
+        return Err(error(Code::UnsupportedType, NOT_A_TENSOR.into()).into());
+    };
+    let dtype = tensor::dtype(element).map_err(|e| tensor_problem(e, Default::default()))?;
+    let known = |dim: &Dimension| match &dim.value {
+        Some(Extent::DimValue(n)) => usize::try_from(*n).ok(),
+        _symbol => None,
+    };
+    let extents: Option<Vec<Option<usize>>> = match dims {
+        Some(dims) => Some(dims.into_iter().map(Some).collect()),
+        None => shape.map(|s| s.dim.iter().map(known).collect()),
+    };
+    let tensor = bind(tensor, dtype, extents.as_deref())
+        .map_err(|message| error(Code::BadOption, format!("--input-value: {message}")))?;
+    let ty = tensor.ty();
+    Ok((Constant { tensor: Arc::new(tensor) }.into(), ty, dtype))
+}
+
+/// What the given shapes say about named dimensions: the name means the same extent in all inputs.
+fn symbols<'s>(proto: &'s GraphProto, given: &BTreeMap<String, Vec<usize>>) -> Symbols<'s> {
+    let mut symbols = Symbols::new();
+    for info in &proto.input {
+        let Some(extents) = given.get(&info.name) else { continue };
+        let shape = declared(info).and_then(|(_, shape)| shape);
+        let dims = shape.map(|s| s.dim.as_slice()).unwrap_or_default();
+        for (dim, &extent) in dims.iter().zip(extents) {
+            if let Some(Extent::DimParam(name)) = &dim.value
+                && !name.is_empty()
+            {
+                symbols.entry(name).or_insert(extent);
+            }
+        }
+    }
+    symbols
+}
+
+/// The type of an input. Problems have no place yet.
+fn input_type(
+    info: &ValueInfoProto,
+    given: Option<Vec<usize>>,
+    symbols: &Symbols<'_>,
+) -> Result<TensorType, Box<Diagnostic>> {
+    let error = |code, m: String| Diagnostic::new(code, Default::default(), m);
+    let Some((element, shape)) = declared(info) else {
+        return Err(error(Code::UnsupportedType, NOT_A_TENSOR.into()).into());
+    };
+    let dtype = tensor::dtype(element).map_err(|e| tensor_problem(e, Default::default()))?;
+    let dims = match (given, shape) {
+        (Some(dims), _) => dims,
+        (None, Some(declared)) => static_dims(info, &declared.dim, symbols)?,
+        (None, None) => {
+            return Err(error(Code::DynamicShape, "the input has no shape".into())
+                .help(format!("give one: --input-shape {}=1x3x32x32", info.name))
+                .into());
+        }
+    };
+    let shown = format!("{dims:?}");
+    Shape::checked(dims).map(|shape| TensorType::new(dtype, shape)).ok_or_else(|| {
+        error(Code::InvalidOperator, format!("the shape {shown} is not possible")).into()
+    })
+}
+
+/// Named dimensions that are given have their extent. Else the first one may be open and is then 1
+/// (one sample); all others must be numbers.
+fn static_dims(
+    info: &ValueInfoProto,
+    dims: &[Dimension],
+    symbols: &Symbols<'_>,
+) -> Result<Vec<usize>, Box<Diagnostic>> {
+    let mut out = Vec::new();
+    let mut shown = Vec::new();
+    let mut is_open = false;
+    for (i, dim) in dims.iter().enumerate() {
+        let known = match &dim.value {
+            // Some exporters write 0 for the open batch; behind it, it means no elements.
+            Some(Extent::DimValue(n)) => {
+                usize::try_from(*n).ok().filter(|&n| n > 0 || i > 0 || dims.len() == 1)
+            }
+            Some(Extent::DimParam(name)) => symbols.get(name.as_str()).copied(),
+            _unknown => None,
+        };
+        let extent = known.or((i == 0 && dims.len() > 1).then_some(1));
+        is_open |= extent.is_none();
+        shown.push(extent.map_or("?".to_string(), |n| n.to_string()));
+        out.extend(extent);
+    }
+    if !is_open {
+        return Ok(out);
+    }
+    let shape = shown.join("x");
+    let message = format!("the input's shape {shape} is open");
+    let help = format!("give it: --input-shape {}={shape} with numbers for ?", info.name);
+    Err(Diagnostic::new(Code::DynamicShape, Default::default(), message).help(help).into())
+}

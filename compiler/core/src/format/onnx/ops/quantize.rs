@@ -1,0 +1,232 @@
+//! QuantizeLinear and DequantizeLinear. With constant parameters per tensor they become the core's
+//! operators, whose int8 side carries the parameters; dequantized constants become floats that carry
+//! them. Everything else is plain arithmetic (`quantize_plain`).
+
+use super::{Context, quantize_plain as plain};
+use crate::format::onnx::tensor;
+use crate::graph::ValueId;
+use crate::op::{Cast, Dequantize, OpError, Quantize};
+use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData};
+
+type Read = Result<Vec<ValueId>, OpError>;
+
+/// Scale and zero point operands of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// One, or one per index of `axis`; finite and positive.
+    pub scales: Vec<f32>,
+    /// As many.
+    pub zero_points: Vec<i64>,
+    /// `None` per tensor.
+    pub axis: Option<usize>,
+}
+
+impl Params {
+    /// From operands `scale` and `zero_point` for a tensor of these extents; `None` when they are
+    /// computed at run time, hold blocks, or a scale is not positive.
+    ///
+    /// # Errors
+    /// Operands that do not fit each other or the tensor.
+    pub fn read(c: &Context<'_, '_>, o: &Operands) -> Result<Option<Self>, OpError> {
+        let Some(data) = c.build.data(o.scale) else { return Ok(None) };
+        let Some(scales) = data.as_f32() else { return Ok(None) };
+        let zeros = match o.zero_point {
+            None => vec![0; scales.len()],
+            Some(z) => match c.build.data(z) {
+                None => return Ok(None),
+                Some(z) => match z.to_i64() {
+                    None => return Ok(None),
+                    Some(z) => z,
+                },
+            },
+        };
+        if o.block != 0 || data.shape.rank() > 1 {
+            return Ok(None);
+        }
+        if !scales.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Ok(None);
+        }
+        Self::new(c, scales.to_vec(), zeros, o.axis, &c.build.shape(o.x)).map(Some)
+    }
+
+    fn new(
+        c: &Context<'_, '_>,
+        scales: Vec<f32>,
+        mut zero_points: Vec<i64>,
+        axis: i64,
+        dims: &[usize],
+    ) -> Result<Self, OpError> {
+        if zero_points.len() == 1 {
+            zero_points = vec![zero_points[0]; scales.len()];
+        }
+        if scales.is_empty() || scales.len() != zero_points.len() {
+            let (s, z) = (scales.len(), zero_points.len());
+            return Err(OpError::invalid(format!("{s} scales and {z} zero points")));
+        }
+        let same = scales.iter().all(|s| *s == scales[0])
+            && zero_points.iter().all(|z| *z == zero_points[0]);
+        if same {
+            return Ok(Self {
+                scales: vec![scales[0]],
+                zero_points: vec![zero_points[0]],
+                axis: None,
+            });
+        }
+        let axis = c.axis(axis, dims.len())?;
+        if dims[axis] != scales.len() {
+            let n = scales.len();
+            return Err(OpError::invalid(format!("{n} scales for an extent of {}", dims[axis])));
+        }
+        Ok(Self { scales, zero_points, axis: Some(axis) })
+    }
+
+    /// For the core, of int8 and uint8 elements: uint8 ones become int8, 128 less.
+    #[must_use]
+    pub fn int8(&self, dtype: DType) -> Option<QuantParams> {
+        let offset = match dtype {
+            DType::I8 => 0,
+            DType::U8 => 128,
+            _other => return None,
+        };
+        let zero_points: Result<Vec<i32>, _> =
+            self.zero_points.iter().map(|&z| i8::try_from(z - offset).map(i32::from)).collect();
+        let (scales, axis) = (self.scales.clone(), self.axis);
+        let rounding = Rounding::HalfEven;
+        Some(QuantParams { scales, zero_points: zero_points.ok()?, axis, rounding })
+    }
+
+    /// Index of the parameters of element `i` of a tensor of these extents.
+    fn index(&self, i: usize, dims: &[usize]) -> usize {
+        self.axis.map_or(0, |axis| {
+            let inner: usize = dims[axis + 1..].iter().product();
+            i / inner.max(1) % dims[axis].max(1)
+        })
+    }
+}
+
+/// y = (x - zero point) * scale.
+pub fn dequantize_linear(c: &mut Context<'_, '_>) -> Read {
+    let operands = Operands::of(c, (0, 1, 2))?;
+    Ok(vec![dequantized(c, &operands)?])
+}
+
+/// y = clamp(round_half_even(x / scale) + zero point).
+pub fn quantize_linear(c: &mut Context<'_, '_>) -> Read {
+    let operands = Operands::of(c, (0, 1, 2))?;
+    let to = match (operands.zero_point, c.attributes.int("output_dtype")?.unwrap_or(0)) {
+        (Some(z), _) => c.build.ty(z).dtype,
+        (None, 0) => DType::U8,
+        (None, code) => tensor::dtype(i32::try_from(code).unwrap_or(0))?,
+    };
+    Ok(vec![quantized(c, &operands, to)?])
+}
+
+/// A tensor, its scale and zero point, and how they lie along it.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands {
+    /// Integers or floats.
+    pub x: ValueId,
+    /// Scales.
+    pub scale: ValueId,
+    /// Zero points, 0 when left out.
+    pub zero_point: Option<ValueId>,
+    /// Dimension of parameters that are a list.
+    pub axis: i64,
+    /// Elements along `axis` that share parameters; 0 where there are no blocks.
+    pub block: usize,
+}
+
+impl Operands {
+    /// From the operands of these numbers.
+    ///
+    /// # Errors
+    /// Missing operands, or attributes that do not fit.
+    pub fn of(
+        c: &Context<'_, '_>,
+        (x, scale, zero_point): (usize, usize, usize),
+    ) -> Result<Self, OpError> {
+        let axis = c.attributes.int("axis")?.unwrap_or(1);
+        let block = c.attributes.int("block_size")?.unwrap_or(0);
+        let block = usize::try_from(block)
+            .map_err(|_| OpError::invalid(format!("block_size {block} is negative")))?;
+        let (x, scale) = (c.operand(x)?, c.operand(scale)?);
+        Ok(Self { x, scale, zero_point: c.optional(zero_point), axis, block })
+    }
+
+    /// The same without attributes of the node: parameters lie along `axis`.
+    ///
+    /// # Errors
+    /// Missing operands.
+    pub fn along(
+        c: &Context<'_, '_>,
+        (x, scale, zero_point): (usize, usize, usize),
+        axis: i64,
+    ) -> Result<Self, OpError> {
+        let (x, scale) = (c.operand(x)?, c.operand(scale)?);
+        Ok(Self { x, scale, zero_point: c.optional(zero_point), axis, block: 0 })
+    }
+}
+
+/// The float that integers stand for.
+///
+/// # Errors
+/// Element types that are not supported, operands that do not fit.
+pub fn dequantized(c: &mut Context<'_, '_>, o: &Operands) -> Result<ValueId, OpError> {
+    let dtype = c.build.ty(o.x).dtype;
+    let Some(params) = Params::read(c, o)? else { return plain::dequantized(c, o) };
+    if let Some(data) = c.build.data(o.x)
+        && let Some(integers) = data.to_i64()
+    {
+        return constant(c, &data, &integers, &params);
+    }
+    match params.int8(dtype) {
+        Some(quant) if params.axis.is_none() => {
+            let x = if dtype == DType::U8 { c.build.flipped(o.x)? } else { o.x };
+            let x = c.build.labelled(x, Some(quant))?;
+            c.build.apply(Dequantize, x)
+        }
+        _other => plain::dequantized(c, o),
+    }
+}
+
+/// The floats of constant integers. They stay constants although they take four times the bytes:
+/// the pass `fuse-quantization` makes them int8 again where a layer computes with integers.
+fn constant(
+    c: &mut Context<'_, '_>,
+    x: &Tensor,
+    integers: &[i64],
+    params: &Params,
+) -> Result<ValueId, OpError> {
+    let bytes = integers.len().saturating_mul(4);
+    let left = c.build.budget.checked_sub(bytes.saturating_sub(x.ty().bytes()));
+    let left = left.ok_or_else(|| OpError::unsupported("the quantized constants are too large"))?;
+    *c.build.budget = left;
+    let dims = &x.shape.0;
+    let real = |(i, &q): (usize, &i64)| {
+        let p = params.index(i, dims);
+        // As onnxruntime computes it: the difference is a float32, the product rounds once.
+        q.saturating_sub(params.zero_points[p]) as f32 * params.scales[p]
+    };
+    let data = TensorData::F32(integers.iter().enumerate().map(real).collect());
+    let tensor = Tensor { shape: x.shape.clone(), data };
+    Ok(match params.int8(x.data.dtype()) {
+        Some(quant) => c.build.quantized_constant(tensor, quant),
+        None => c.build.constant(tensor),
+    })
+}
+
+/// The integers of type `to` nearest to a float.
+///
+/// # Errors
+/// Element types that are not supported, operands that do not fit.
+pub fn quantized(c: &mut Context<'_, '_>, o: &Operands, to: DType) -> Result<ValueId, OpError> {
+    let quant = Params::read(c, o)?.filter(|p| p.axis.is_none()).and_then(|p| p.int8(to));
+    let Some(quant) = quant else { return plain::quantized(c, o, to) };
+    let x = match c.build.ty(o.x).dtype {
+        DType::F32 => o.x,
+        dtype if dtype.is_int() => c.build.apply(Cast { to: DType::F32 }, o.x)?,
+        _storage => c.build.widened(o.x)?,
+    };
+    let y = c.build.add_quantized(Quantize, &[x], Some(quant))?;
+    if to == DType::U8 { c.build.flipped(y) } else { Ok(y) }
+}

@@ -1,0 +1,135 @@
+//! Quantization while reading: values that carry scale and zero point. Which ONNX operators say so
+//! is the business of `ops/quantize.rs`.
+//!
+//! int8 values carry the parameters of the DequantizeLinear that reads them. A float32 constant
+//! carries them when it is the dequantization of int8 data, so that the reader may treat weights as
+//! the floats they stand for and the pass `fuse-quantization` finds the integers again.
+
+use super::build::Builder;
+use crate::graph::{NodeId, ValueId};
+use crate::op::{FlipSign, Op, OpError, QuantRule, Reshape};
+use crate::tensor::{DType, QuantParams, Shape, Tensor};
+
+impl Builder<'_> {
+    /// Quantization of a value.
+    #[must_use]
+    pub fn quant(&self, value: ValueId) -> Option<QuantParams> {
+        self.graph.value(value)?.quant.clone()
+    }
+
+    /// A constant with quantization.
+    pub fn quantized_constant(&mut self, tensor: Tensor, quant: QuantParams) -> ValueId {
+        let value = self.constant(tensor);
+        if let Some(v) = self.graph.value_mut(value) {
+            v.quant = Some(quant);
+        }
+        value
+    }
+
+    /// The same elements, read with these parameters. An alias: other readers of the value may see
+    /// plain integers, or other parameters.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn labelled(&mut self, x: ValueId, quant: Option<QuantParams>) -> Result<ValueId, OpError> {
+        if self.quant(x) == quant {
+            return Ok(x);
+        }
+        let op = Reshape { shape: Shape(self.shape(x)) };
+        match (quant, self.data(x)) {
+            (Some(quant), Some(tensor)) => {
+                Ok(self.quantized_constant(tensor.as_ref().clone(), quant))
+            }
+            (quant, _) => {
+                let alias = self.add(op, &[x])?;
+                if let Some(value) = self.graph.value_mut(alias) {
+                    value.quant = quant;
+                }
+                Ok(alias)
+            }
+        }
+    }
+
+    /// A value of integers that stand for themselves; constants of the file are that already.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn plain(&mut self, x: ValueId) -> Result<ValueId, OpError> {
+        if self.ty(x).dtype != DType::I8 || self.quant(x).is_none() {
+            return Ok(x);
+        }
+        self.labelled(x, None)
+    }
+
+    /// uint8 as int8, or int8 as uint8, 128 apart.
+    ///
+    /// # Errors
+    /// Other types.
+    pub fn flipped(&mut self, x: ValueId) -> Result<ValueId, OpError> {
+        if let Some(node) = self.graph.get(x.node)
+            && matches!(node.op, Op::FlipSign(_))
+            && let Some(&before) = self.graph.operands(x.node).first()
+        {
+            return Ok(before);
+        }
+        self.add(FlipSign, &[x])
+    }
+
+    /// What moved or compared int8 elements stand for: what the operand's do.
+    pub(super) fn inherited(&self, id: NodeId) -> Option<QuantParams> {
+        let node = self.graph.get(id)?;
+        if node.op.quant_rule() != QuantRule::SameAsInput {
+            return None;
+        }
+        let operand = self.graph.value(*self.graph.operands(id).first()?)?;
+        let is_int8 = operand.ty.dtype == DType::I8;
+        operand.quant.clone().filter(|q| is_int8 && q.scales.len() == 1)
+    }
+
+    /// Quantization of a constant that was computed by moving elements of a constant.
+    pub(super) fn moved(&self, id: NodeId) -> Option<QuantParams> {
+        let node = self.graph.get(id)?;
+        let operands = self.graph.operands(id);
+        let operand = self.graph.value(*operands.first()?)?;
+        let quant = operand.quant.as_ref()?;
+        let shape = &node.results.first()?.ty.shape;
+        let axis = match (&node.op, quant.axis) {
+            (Op::Transpose(t), Some(axis)) => Some(t.permutation.iter().position(|&p| p == axis)?),
+            (Op::Reshape(_), Some(axis)) => Some(kept_axis(&operand.ty.shape, shape, axis)?),
+            (
+                Op::Transpose(_)
+                | Op::Reshape(_)
+                | Op::Slice(_)
+                | Op::Split(_)
+                | Op::Tile(_)
+                | Op::BroadcastTo(_)
+                | Op::Gather(_),
+                None,
+            ) => None,
+            _computed => return None,
+        };
+        Some(QuantParams { axis, ..quant.clone() })
+    }
+}
+
+/// The dimension of `to` that dimension `axis` of `from` becomes by reshaping: equal extent, equal
+/// number of elements per step.
+fn kept_axis(from: &Shape, to: &Shape, axis: usize) -> Option<usize> {
+    let (extent, stride) = (*from.0.get(axis)?, *from.strides().get(axis)?);
+    let strides = to.strides();
+    (0..to.rank()).find(|&d| to.0[d] == extent && strides[d] == stride)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reshaping_keeps_an_axis_that_stays_whole() {
+        let shape = |d: &[usize]| Shape(d.to_vec());
+        assert_eq!(kept_axis(&shape(&[8, 3, 5]), &shape(&[8, 3, 1, 5]), 0), Some(0));
+        assert_eq!(kept_axis(&shape(&[8, 3, 5]), &shape(&[8, 3, 1, 5]), 2), Some(3));
+        assert_eq!(kept_axis(&shape(&[8, 3]), &shape(&[24]), 0), None);
+        assert_eq!(kept_axis(&shape(&[2, 8]), &shape(&[4, 4]), 1), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! Operators without weights: sums, products, means, pooling, softmax.
+
+use super::edit::{
+    Quantized, accepts, as_int8, constant, dequantized, int8_like, is_sole_use, replace,
+};
+use crate::graph::{Graph, NodeId, Value, ValueId};
+use crate::kernels::window::Padding;
+use crate::op::{AveragePool2d, DepthwiseConv2d, Op, PoolAttributes, Quantize};
+use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+
+/// Fuses the operator before Quantize `id`.
+pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
+    let float = *graph.operands(id).first()?;
+    if !is_sole_use(graph, float) {
+        return None;
+    }
+    let op = graph.get(float.node)?.op.clone();
+    let result = graph.get(id)?.results.first()?.quant.clone()?;
+    let result = (result.scale(), result.zero_point());
+    if let Op::AveragePool2d(AveragePool2d(a)) = &op {
+        return average_pool(graph, id, float, a, result);
+    }
+    match op {
+        Op::Add(_)
+        | Op::Sub(_)
+        | Op::Mul(_)
+        | Op::SquaredDifference(_)
+        | Op::PRelu(_)
+        | Op::BatchMatmul(_) => {
+            let mut ids = Vec::new();
+            for operand in graph.operands(float.node) {
+                ids.push(as_int8(graph, operand)?.value);
+            }
+            replace(graph, id, op, &ids, float.node)
+        }
+        Op::Mean(_) | Op::Sum(_) => {
+            let x = only_operand(graph, float)?;
+            replace(graph, id, op, &[x.value], float.node)
+        }
+        Op::ResizeBilinear(_) => {
+            let x = only_operand(graph, float)?;
+            through(graph, id, float, op, x.value, (x.scale, x.zero_point), result)
+        }
+        Op::Softmax(_) | Op::LogSoftmax(_) => softmax(graph, id, float, op, result),
+        _other => None,
+    }
+}
+
+fn only_operand(graph: &Graph, float: ValueId) -> Option<Quantized> {
+    let operands = graph.operands(float.node);
+    dequantized(graph, *operands.first()?).filter(|_| operands.len() == 1)
+}
+
+/// `op` on int8 with the quantization `own` of its result, rescaled to that of Quantize.
+fn through(
+    graph: &mut Graph,
+    id: NodeId,
+    float: ValueId,
+    op: Op,
+    x: ValueId,
+    own: (f32, i32),
+    result: (f32, i32),
+) -> Option<()> {
+    if own == result {
+        return replace(graph, id, op, &[x], float.node);
+    }
+    let value = int8_like(graph, float, own.0, own.1)?;
+    let origin = graph.get(float.node)?.origin.clone();
+    let inner = graph.add_with(op, &[x], vec![value], origin);
+    if !accepts(graph, inner) {
+        return None;
+    }
+    replace(graph, id, Quantize.into(), &[inner.result(0)], id)
+}
+
+/// The integer forms have fixed results. Finer ones would lose precision by rescaling.
+fn softmax(
+    graph: &mut Graph,
+    id: NodeId,
+    float: ValueId,
+    op: Op,
+    result: (f32, i32),
+) -> Option<()> {
+    let crate::op::QuantRule::Fixed { scale, zero_point } = op.quant_rule() else { return None };
+    if result.0 < scale * 0.999 {
+        return None;
+    }
+    let x = only_operand(graph, float)?;
+    through(graph, id, float, op, x.value, (scale, zero_point), result)
+}
+
+/// Between equal scales the mean of the integers. Otherwise, where all windows are whole, a
+/// convolution with ones: one rounding, not two.
+fn average_pool(
+    graph: &mut Graph,
+    id: NodeId,
+    float: ValueId,
+    a: &PoolAttributes,
+    result: (f32, i32),
+) -> Option<()> {
+    let x = only_operand(graph, float)?;
+    let own = (x.scale, x.zero_point);
+    let taps = a.window.0.checked_mul(a.window.1)?;
+    let whole = match a.padding {
+        Padding::Valid => true,
+        Padding::Explicit { rows, columns } => rows == (0, 0) && columns == (0, 0),
+        Padding::Same => false,
+    };
+    // Sums and the folded zero point stay far inside int32.
+    if own == result || !whole || taps > 1 << 20 {
+        // Rounding to a coarse scale first could be off by more than a step of a finer one.
+        if x.scale > result.0 {
+            return None;
+        }
+        return through(graph, id, float, AveragePool2d(a.clone()).into(), x.value, own, result);
+    }
+    let channels = *graph.value(x.value)?.ty.shape.0.last()?;
+    let shape = Shape(vec![1, a.window.0, a.window.1, channels]);
+    let ones = Tensor::new(shape.clone(), TensorData::I8(vec![1; shape.elements()]))?;
+    let value = Value {
+        name: format!("{}_ones", graph.value(float)?.name),
+        ty: TensorType::new(DType::I8, shape),
+        quant: Some(QuantParams::per_tensor(1.0 / taps as f32, 0)),
+    };
+    let origin = graph.get(float.node)?.origin.clone();
+    let ones = constant(graph, value, ones, origin);
+    let op = DepthwiseConv2d {
+        stride: a.stride,
+        dilation: (1, 1),
+        padding: Padding::Valid,
+        activation: a.activation,
+    };
+    replace(graph, id, op.into(), &[x.value, ones], float.node)
+}
