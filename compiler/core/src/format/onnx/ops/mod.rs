@@ -16,6 +16,7 @@ mod movement;
 mod norm;
 mod pool;
 mod qlinear;
+mod positions;
 mod quantize;
 mod quantize_plain;
 mod recurrent;
@@ -120,6 +121,7 @@ pub const READERS: &[Entry] = &[
     ("GroupNormalization", &[(21, moments::group)]),
     ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
     ("HardSwish", &[(14, activation::hard_swish)]),
+    ("Hardmax", &[(1, positions::hardmax_1), (13, positions::hardmax_13)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
     ("IsInf", &[(10, logic::is_inf)]),
@@ -147,6 +149,7 @@ pub const READERS: &[Entry] = &[
     ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
+    ("OneHot", &[(9, positions::one_hot)]),
     ("Or", &[(7, logic::or)]),
     ("PRelu", &[(7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
@@ -171,6 +174,7 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("ReverseSequence", &[(10, positions::reverse_sequence)]),
     ("RoiAlign", &[(10, regions::roi_align)]),
     ("Round", &[(11, elementwise::round)]),
     ("Scatter", &[(9, indexing::scatter_elements)]),
@@ -197,6 +201,7 @@ pub const READERS: &[Entry] = &[
     ("Swish", &[(24, activation::swish)]),
     ("Tan", &[(7, elementwise::tan)]),
     ("Tanh", &[(6, elementwise::tanh)]),
+    ("TensorScatter", &[(24, positions::tensor_scatter)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
     ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
