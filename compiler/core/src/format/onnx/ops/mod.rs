@@ -3,28 +3,34 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod conv;
 mod conv_transpose;
+mod einsum;
 mod elementwise;
 mod fill;
 mod indexing;
 mod integer;
 mod known;
+mod linear;
 mod logic;
+mod loss;
 mod moments;
 mod movement;
 mod norm;
 mod pool;
-mod qlinear;
 mod positions;
+mod qlinear;
 mod quantize;
 mod quantize_plain;
 mod recurrent;
 mod reduce;
 mod regions;
 mod resize;
+mod sample;
 mod shape;
 mod spatial;
+mod spectrum;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -61,6 +67,7 @@ pub const READERS: &[Entry] = &[
     ("Acos", &[(7, elementwise::acos)]),
     ("Acosh", &[(9, elementwise::acosh)]),
     ("Add", &[(7, elementwise::add)]),
+    ("AffineGrid", &[(20, sample::affine_grid)]),
     ("And", &[(7, logic::and)]),
     ("ArgMax", &[(1, reduce::arg_max)]),
     ("ArgMin", &[(1, reduce::arg_min)]),
@@ -68,6 +75,7 @@ pub const READERS: &[Entry] = &[
     ("Asinh", &[(9, elementwise::asinh)]),
     ("Atan", &[(7, elementwise::atan)]),
     ("Atanh", &[(9, elementwise::atanh)]),
+    ("Attention", &[(23, attention::attention)]),
     ("AveragePool", &[(1, pool::average_pool)]),
     ("BatchNormalization", &[(7, norm::batch_normalization)]),
     ("BitShift", &[(11, logic::bit_shift)]),
@@ -75,8 +83,10 @@ pub const READERS: &[Entry] = &[
     ("BitwiseNot", &[(18, logic::not)]),
     ("BitwiseOr", &[(18, logic::or)]),
     ("BitwiseXor", &[(18, logic::xor)]),
+    ("BlackmanWindow", &[(17, spectrum::blackman)]),
     ("Cast", &[(6, elementwise::cast)]),
     ("CastLike", &[(15, elementwise::cast_like)]),
+    ("CausalConvWithState", &[(26, linear::causal_conv)]),
     ("Ceil", &[(6, elementwise::ceil)]),
     ("Celu", &[(12, activation::celu)]),
     ("CenterCropPad", &[(18, movement::center_crop_pad)]),
@@ -93,12 +103,15 @@ pub const READERS: &[Entry] = &[
     ("Cosh", &[(9, elementwise::cosh)]),
     ("CumProd", &[(26, fill::cum_prod)]),
     ("CumSum", &[(11, fill::cum_sum)]),
+    ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
+    ("DeformConv", &[(19, sample::deform_conv)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Det", &[(11, regions::determinant)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
+    ("Einsum", &[(12, einsum::einsum)]),
     ("Elu", &[(6, activation::elu)]),
     ("Equal", &[(7, logic::equal)]),
     ("Erf", &[(9, elementwise::erf)]),
@@ -118,21 +131,27 @@ pub const READERS: &[Entry] = &[
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
     ("Greater", &[(7, logic::greater)]),
     ("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
-    ("GroupNormalization", &[(21, moments::group)]),
+    ("GridSample", &[(16, sample::grid_sample)]),
+    ("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
+    ("HammingWindow", &[(17, spectrum::hamming)]),
+    ("HannWindow", &[(17, spectrum::hann)]),
     ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
     ("HardSwish", &[(14, activation::hard_swish)]),
-    ("Hardmax", &[(1, positions::hardmax_1), (13, positions::hardmax_13)]),
+    ("Hardmax", &[(1, norm::hardmax_1), (13, norm::hardmax_13)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
     ("IsInf", &[(10, logic::is_inf)]),
     ("IsNaN", &[(9, logic::is_nan)]),
+    ("LRN", &[(1, norm::lrn)]),
     ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
     ("Less", &[(7, logic::less)]),
     ("LessOrEqual", &[(12, logic::less_or_equal)]),
+    ("LinearAttention", &[(26, linear::linear_attention)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpNormalization", &[(1, norm::lp_normalization)]),
     ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
     ("MatMulInteger", &[(10, integer::matmul_integer)]),
@@ -141,11 +160,13 @@ pub const READERS: &[Entry] = &[
     ("MaxUnpool", &[(9, indexing::max_unpool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
+    ("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
     ("Min", &[(6, elementwise::min)]),
     ("Mish", &[(18, activation::mish)]),
     ("Mod", &[(10, logic::modulo)]),
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
     ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
@@ -176,7 +197,9 @@ pub const READERS: &[Entry] = &[
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
     ("ReverseSequence", &[(10, positions::reverse_sequence)]),
     ("RoiAlign", &[(10, regions::roi_align)]),
+    ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("Round", &[(11, elementwise::round)]),
+    ("STFT", &[(17, spectrum::stft)]),
     ("Scatter", &[(9, indexing::scatter_elements)]),
     ("ScatterElements", &[(11, indexing::scatter_elements)]),
     ("ScatterND", &[(11, indexing::scatter_nd)]),
@@ -190,6 +213,7 @@ pub const READERS: &[Entry] = &[
     ("Size", &[(1, fill::size)]),
     ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
     ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    ("SoftmaxCrossEntropyLoss", &[(12, loss::softmax_cross_entropy)]),
     ("Softplus", &[(1, activation::softplus)]),
     ("Softsign", &[(1, activation::softsign)]),
     ("SpaceToDepth", &[(1, fill::space_to_depth)]),

@@ -3,8 +3,7 @@
 use super::Context;
 use crate::graph::ValueId;
 use crate::op::{
-    ArgAttributes, ArgMax, Cast, Compare, Concat, Gather, OpError, Range, Relation, ScatterNd,
-    Select, Slice,
+    Cast, Compare, Concat, Gather, OpError, Range, Relation, ScatterNd, Select, Slice,
 };
 use crate::tensor::{DType, Shape, TensorData};
 
@@ -71,40 +70,6 @@ pub fn one_hot(c: &mut Context<'_, '_>) -> Read {
     };
     let (off, on) = (part(c, 0)?, part(c, 1)?);
     Ok(vec![c.build.add(Select, &[is_hot, on, off])?])
-}
-
-/// 1 at the first largest element along `axis`, 0 elsewhere.
-pub fn hardmax_13(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    let rank = c.build.shape(x).len();
-    let axis = c.axis(c.attributes.int("axis")?.unwrap_or(-1), rank)?;
-    Ok(vec![hardmax(c, x, axis)?])
-}
-
-/// Over all dimensions from `axis` on (before opset 13).
-pub fn hardmax_1(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    let dims = c.build.shape(x);
-    let axis = c.axis(c.attributes.int("axis")?.unwrap_or(1), dims.len())?;
-    let (outer, inner) = dims.split_at(axis);
-    let flat = vec![outer.iter().product(), inner.iter().product()];
-    let flat = c.build.reshape(x, flat)?;
-    let y = hardmax(c, flat, 1)?;
-    Ok(vec![c.build.reshape(y, dims)?])
-}
-
-fn hardmax(c: &mut Context<'_, '_>, x: ValueId, axis: usize) -> Made {
-    let dtype = c.build.ty(x).dtype;
-    let mut dims = c.build.shape(x);
-    let (rank, extent) = (dims.len(), dims[axis]);
-    let op = ArgMax(ArgAttributes { axis, index: DType::I64, last: false });
-    let position = c.build.apply(op, x)?;
-    dims[axis] = 1;
-    let position = c.build.reshape(position, dims)?;
-    let places = count(c, extent, axis, rank)?;
-    let is_hot = compare(c, Relation::Equal, position, places)?;
-    let y = c.build.apply(Cast { to: DType::F32 }, is_hot)?;
-    if dtype == DType::F32 { Ok(y) } else { c.build.apply(Cast { to: dtype }, y) }
 }
 
 /// The upper or lower triangle of the last two dimensions of `x`, from the diagonal that lies `k`
@@ -197,8 +162,7 @@ pub fn tensor_scatter(c: &mut Context<'_, '_>) -> Read {
     let lines = (0..batch * steps).map(|i| (i / steps) as i64).collect();
     let lines = c.build.tensor(vec![batch, steps, 1], TensorData::I64(lines))?;
     let indices = c.build.add(Concat { axis: 2 }, &[lines, at])?;
-    let order: Vec<usize> =
-        [0, axis].into_iter().chain((1..rank).filter(|&d| d != axis)).collect();
+    let order: Vec<usize> = [0, axis].into_iter().chain((1..rank).filter(|&d| d != axis)).collect();
     let (cache, update) = (c.build.transpose(cache, &order)?, c.build.transpose(update, &order)?);
     let y = c.build.add(ScatterNd { reduction: None }, &[cache, indices, update])?;
     let mut back = vec![0; rank];
@@ -217,9 +181,6 @@ mod tests {
         let c = case("OneHot").input(&[2], &[1.0, -3.0]).ints(&[1], &[3]);
         let c = c.input(&[2], &[5.0, 2.0]).int("axis", 0);
         c.gives(11, &[3, 2], &[5.0, 2.0, 2.0, 5.0, 5.0, 5.0]);
-        let x = || case("Hardmax").input(&[2, 2], &[3.0, 3.0, -1.0, 2.0]);
-        x().gives(13, &[2, 2], &[1.0, 0.0, 0.0, 1.0]);
-        x().int("axis", 0).gives(11, &[2, 2], &[1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
