@@ -20,6 +20,7 @@ mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod positions;
 mod qlinear;
 mod quantize;
 mod quantize_plain;
@@ -172,6 +173,7 @@ pub const READERS: &[Entry] = &[
     ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
+    ("OneHot", &[(9, positions::one_hot)]),
     ("Or", &[(1, legacy::or), (7, logic::or)]),
     ("PRelu", &[(1, legacy::prelu), (7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
@@ -196,6 +198,7 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("ReverseSequence", &[(10, positions::reverse_sequence)]),
     ("RoiAlign", &[(10, regions::roi_align)]),
     ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("Round", &[(11, elementwise::round)]),
@@ -225,6 +228,7 @@ pub const READERS: &[Entry] = &[
     ("Swish", &[(24, activation::swish)]),
     ("Tan", &[(7, elementwise::tan)]),
     ("Tanh", &[(6, elementwise::tanh)]),
+    ("TensorScatter", &[(24, positions::tensor_scatter)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
     ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
