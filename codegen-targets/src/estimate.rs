@@ -45,10 +45,15 @@ fn intrinsic(f: Intrinsic) -> usize {
     match f {
         Intrinsic::LogQ12 => 400,
         Intrinsic::InvSqrtMultiplier | Intrinsic::NarrowFloat => 160,
-        Intrinsic::Requantize | Intrinsic::SoftmaxRecip | Intrinsic::WidenFloat => 80,
+        Intrinsic::Requantize
+        | Intrinsic::RequantizeNearest
+        | Intrinsic::SoftmaxRecip
+        | Intrinsic::WidenFloat => 80,
+        Intrinsic::RequantizeShrNearest => 16,
         Intrinsic::RequantizeShr | Intrinsic::RequantizeShrPos => 28,
         Intrinsic::RoundingDivideByPot
         | Intrinsic::DivRound
+        | Intrinsic::DivRoundEven
         | Intrinsic::SoftmaxShift
         | Intrinsic::SoftmaxFinish
         | Intrinsic::InvSqrtExponent

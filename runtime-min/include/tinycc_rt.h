@@ -76,6 +76,20 @@ static inline int32_t tcc_div_round(int32_t acc, int32_t n)
 }
 /* tcc:end */
 
+/* tcc:begin div_round_even */
+/* acc / n to the nearest integer, ties to the even one; n >= 1, acc at most 2^30. */
+static inline int32_t tcc_div_round_even(int32_t acc, int32_t n)
+{
+    int32_t quotient = acc / n;
+    int32_t rest = acc - quotient * n;
+    int32_t twice = rest < 0 ? -2 * rest : 2 * rest;
+    if (twice > n || (twice == n && (quotient & 1) != 0)) {
+        return acc < 0 ? quotient - 1 : quotient + 1;
+    }
+    return quotient;
+}
+/* tcc:end */
+
 /* tcc:begin round_half_away_f32 */
 /* x to the nearest integer, ties away from zero; saturates, NaN gives 0. Needs no libm. */
 static inline int32_t tcc_round_half_away_f32(float x)
@@ -322,6 +336,34 @@ static inline int32_t tcc_requantize_shr_pos(int32_t acc, int32_t multiplier, in
     int32_t hi = ((int32_t)1 << shift) >> 1;
     int64_t start = (int64_t)(((uint64_t)(uint32_t)hi << 32) | UINT32_C(0x40000000));
     return (int32_t)((start + (int64_t)acc * multiplier) >> 32) >> shift;
+}
+/* tcc:end */
+
+/* tcc:begin requantize_nearest [needs assumptions] */
+/* acc * multiplier * 2^(exponent - 31), exponent -31..30, rounded once, ties to even; saturates. */
+static inline int32_t tcc_requantize_nearest(int32_t acc, int32_t multiplier, int32_t exponent)
+{
+    int64_t product = (int64_t)acc * multiplier;
+    int32_t shift = 31 - exponent;
+    int64_t half = (int64_t)1 << (shift - 1);
+    int64_t nearest = product >> shift;
+    int64_t rest = product & (half - 1 + half);
+    if (rest > half || (rest == half && (nearest & 1) != 0)) {
+        nearest++;
+    }
+    if (nearest > INT32_MAX) {
+        return INT32_MAX;
+    }
+    return nearest < INT32_MIN ? INT32_MIN : (int32_t)nearest;
+}
+/* tcc:end */
+
+/* tcc:begin requantize_shr_nearest [needs assumptions] */
+/* requantize_nearest(acc, multiplier, -shift - 1) for shift 1..30, ties to plus infinity. */
+static inline int32_t tcc_requantize_shr_nearest(int32_t acc, int32_t multiplier, int32_t shift)
+{
+    int32_t high = (int32_t)(((int64_t)acc * multiplier) >> 32);
+    return (high + (((int32_t)1 << shift) >> 1)) >> shift;
 }
 /* tcc:end */
 

@@ -93,11 +93,11 @@ pub use math::{erff, expf, expm1f, fabsf, floorf, logf, sqrtf, tanhf};
 pub use memory::{Arena, Element, Share, View, Weights};
 pub use power::{fmodf, log1pf, powf, rintf};
 pub use requantize::{
-    requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
-    saturating_rounding_doubling_high_mul,
+    requantize, requantize_nearest, requantize_shr, requantize_shr_nearest, requantize_shr_pos,
+    rounding_divide_by_pot, saturating_rounding_doubling_high_mul,
 };
 pub use round::{
-    clamp, clz, div_round, max_f32, max_i32, min_f32, min_i32, round_half_away_f32,
+    clamp, clz, div_round, div_round_even, max_f32, max_i32, min_f32, min_i32, round_half_away_f32,
     round_half_even_f32,
 };
 pub use small_float::{

@@ -85,6 +85,7 @@ static int call(const char *name, const int64_t *a, int64_t *y)
         return 1;
     }
     CASE(div_round, I(0), I(1))
+    CASE(div_round_even, I(0), I(1))
     CASE(round_half_away_f32, F(0))
     if (strcmp(name, "round_half_even_f32") == 0) {
         *y = bits_of(tcc_round_half_even_f32(F(0)));
@@ -94,6 +95,8 @@ static int call(const char *name, const int64_t *a, int64_t *y)
     CASE(saturating_rounding_doubling_high_mul, I(0), I(1))
     CASE(rounding_divide_by_pot, I(0), I(1))
     CASE(requantize, I(0), I(1), I(2))
+    CASE(requantize_nearest, I(0), I(1), I(2))
+    CASE(requantize_shr_nearest, I(0), I(1), I(2))
     CASE(requantize_shr, I(0), I(1), I(2))
     CASE(requantize_shr_pos, I(0), I(1), I(2))
     CASE(saturating_rounding_multiply_by_pot, I(0), I(1))

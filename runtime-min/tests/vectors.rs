@@ -26,6 +26,7 @@ fn call(name: &str, a: &[i64]) -> i64 {
         "narrow_float" => signed(rt::narrow_float(f(0), i(1))),
         "widen_float" => rt::widen_float(i(0), i(1)).to_bits().into(),
         "div_round" => signed(rt::div_round(i(0), i(1))),
+        "div_round_even" => signed(rt::div_round_even(i(0), i(1))),
         "round_half_away_f32" => signed(rt::round_half_away_f32(f(0))),
         "round_half_even_f32" => rt::round_half_even_f32(f(0)).to_bits().into(),
         "clz" => signed(rt::clz(u(0))),
@@ -34,6 +35,8 @@ fn call(name: &str, a: &[i64]) -> i64 {
         }
         "rounding_divide_by_pot" => signed(rt::rounding_divide_by_pot(i(0), i(1))),
         "requantize" => signed(rt::requantize(i(0), i(1), i(2))),
+        "requantize_nearest" => signed(rt::requantize_nearest(i(0), i(1), i(2))),
+        "requantize_shr_nearest" => signed(rt::requantize_shr_nearest(i(0), i(1), i(2))),
         "requantize_shr" => signed(rt::requantize_shr(i(0), i(1), i(2))),
         "requantize_shr_pos" => signed(rt::requantize_shr_pos(i(0), i(1), i(2))),
         "saturating_rounding_multiply_by_pot" => {

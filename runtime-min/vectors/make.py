@@ -221,12 +221,16 @@ def requantize_rows(rng, put):
     """Random, edge and tie-targeted accumulators for the requantisation forms."""
     def all_forms(acc, q, e):
         put("requantize", acc, q, e, requantize(acc, q, e))
+        # Python rounds ties to even.
+        exact = acc * q * Fraction(2) ** (e - 31)
+        put("requantize_nearest", acc, q, e, sat(round(exact)))
         if e <= -2:
             y, shift = requantize(acc, q, e), -e - 1
             pos = requantize_single_tie_up(acc, q, shift)
             assert max(pos, 0) == max(y, 0)
             put("requantize_shr", acc, q, shift, y)
             put("requantize_shr_pos", acc, q, shift, pos)
+            put("requantize_shr_nearest", acc, q, shift, half_up(exact))
 
     for acc, q, e in [(100, 1518500250, -7), (12345, 2**30, -1), (3, 2**30, 0)]:
         all_forms(acc, q, e)
@@ -266,6 +270,10 @@ def integer_rows(rng, put):
         n = rng.choice([rng.randint(1, 50), rng.randint(1, MAX)])
         small = rng.randint(-128 * min(n, 2**23), 127 * min(n, 2**23))
         put("div_round", small, n, half_away(Fraction(small, n)))
+        put("div_round_even", small, n, round(Fraction(small, n)))
+        even = 2 * rng.randint(1, 60)
+        tie = rng.randint(-300, 300) * even + even // 2
+        put("div_round_even", tie, even, round(Fraction(tie, even)))
         put("div_round", a, n, s32(half_away(Fraction(a, n))))
         lo, hi = sorted((any32(), any32()))
         put("clamp", a, lo, hi, sat(a, lo, hi))

@@ -25,7 +25,7 @@ fn weights(name: &str, dims: &[i64], random: &mut Random) -> onnx_protobuf::Tens
 /// Two convolutions and two matrix products.
 fn large() -> Vec<u8> {
     let mut random = Random::new(1);
-    let mut conv = |x: &str, w: &str, y: &str| {
+    let conv = |x: &str, w: &str, y: &str| {
         with_ints(with_ints(node("Conv", &[x, w], &[y]), "pads", &[1, 1, 1, 1]), "strides", &[2, 2])
     };
     let nodes = vec![

@@ -309,7 +309,20 @@ impl fmt::Display for TensorType {
     }
 }
 
+/// Where a result half way between two integers goes, and how often it is rounded on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rounding {
+    /// The rules of TensorFlow Lite Micro: reals away from zero, sums of products twice.
+    #[default]
+    HalfAway,
+    /// Once, to the even integer: ONNX, IEEE 754.
+    HalfEven,
+}
+
 /// Affine quantization: real = scale * (q - zero_point). Scales are kept as the file's float32.
+///
+/// On a float32 constant of a graph that was read from ONNX it says that the elements are such reals,
+/// until the pass `fuse-quantization` has run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantParams {
     /// One scale, or one per index of `axis`. Finite and > 0.
@@ -318,13 +331,22 @@ pub struct QuantParams {
     pub zero_points: Vec<i32>,
     /// `None`: per tensor. `Some(d)`: per index of dimension `d`.
     pub axis: Option<usize>,
+    /// How operators round to it.
+    pub rounding: Rounding,
 }
 
 impl QuantParams {
     /// Per-tensor parameters.
     #[must_use]
     pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
-        Self { scales: vec![scale], zero_points: vec![zero_point], axis: None }
+        let rounding = Rounding::HalfAway;
+        Self { scales: vec![scale], zero_points: vec![zero_point], axis: None, rounding }
+    }
+
+    /// The same, rounded to as ONNX does.
+    #[must_use]
+    pub fn half_even(self) -> Self {
+        Self { rounding: Rounding::HalfEven, ..self }
     }
 
     /// The single (or first) scale.

@@ -158,6 +158,10 @@ intrinsics! {
     RequantizeShr = "requantize_shr"(I32, I32, I32) -> I32;
     /// The same for results that are clamped at or above the zero point afterwards.
     RequantizeShrPos = "requantize_shr_pos"(I32, I32, I32) -> I32;
+    /// Multiply by mantissa * 2^exponent, rounded once, ties to even, saturating.
+    RequantizeNearest = "requantize_nearest"(I32, I32, I32) -> I32;
+    /// The same for exponent <= -2, ties up; the last operand is -exponent - 1.
+    RequantizeShrNearest = "requantize_shr_nearest"(I32, I32, I32) -> I32;
     /// Rounding division by a power of two, half away from zero.
     RoundingDivideByPot = "rounding_divide_by_pot"(I32, I32) -> I32;
     /// x limited to [lo, hi].
@@ -172,6 +176,8 @@ intrinsics! {
     MaxF32 = "max_f32"(F32, F32) -> F32;
     /// Division rounding half away from zero.
     DivRound = "div_round"(I32, I32) -> I32;
+    /// Division rounding half to even.
+    DivRoundEven = "div_round_even"(I32, I32) -> I32;
     /// Reciprocal of a softmax row sum (Q12.19), normalised.
     SoftmaxRecip = "softmax_recip"(U32) -> I32;
     /// Right shift that belongs to the reciprocal.

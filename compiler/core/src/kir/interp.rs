@@ -363,6 +363,10 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
     Ok(match f {
         Intrinsic::Requantize => n(tinycc_rt::requantize(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RequantizeShr => n(tinycc_rt::requantize_shr(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::RequantizeShrNearest => {
+            n(tinycc_rt::requantize_shr_nearest(int(0)?, int(1)?, int(2)?))
+        }
+        Intrinsic::RequantizeNearest => n(tinycc_rt::requantize_nearest(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RequantizeShrPos => n(tinycc_rt::requantize_shr_pos(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RoundingDivideByPot => n(tinycc_rt::rounding_divide_by_pot(int(0)?, int(1)?)),
         Intrinsic::Clamp => n(tinycc_rt::clamp(int(0)?, int(1)?, int(2)?)),
@@ -371,6 +375,7 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::MinF32 => Val::Float(tinycc_rt::min_f32(real(0)?, real(1)?)),
         Intrinsic::MaxF32 => Val::Float(tinycc_rt::max_f32(real(0)?, real(1)?)),
         Intrinsic::DivRound => n(tinycc_rt::div_round(int(0)?, int(1)?)),
+        Intrinsic::DivRoundEven => n(tinycc_rt::div_round_even(int(0)?, int(1)?)),
         Intrinsic::SoftmaxRecip => n(tinycc_rt::softmax_recip(word(0)?)),
         Intrinsic::SoftmaxShift => n(tinycc_rt::softmax_shift(word(0)?)),
         Intrinsic::SoftmaxFinish => n(tinycc_rt::softmax_finish(int(0)?, int(1)?, int(2)?)),

@@ -12,6 +12,8 @@ pub struct ArgAttributes {
     pub axis: usize,
     /// Type of the positions: int32 or int64.
     pub index: DType,
+    /// The last one of equal elements instead of the first.
+    pub last: bool,
 }
 
 impl ArgAttributes {
@@ -105,16 +107,16 @@ fn search<T: Copy>(plan: &Reduction, data: &[T], better: impl Fn(T, T) -> bool) 
 #[cfg(test)]
 pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(ArgAttributes) -> O) {
     use super::testing::{Spec, check};
-    for index in [DType::I32, DType::I64] {
+    for (index, last) in [(DType::I32, false), (DType::I64, false), (DType::I64, true)] {
         for axis in 0..3 {
-            let op = || make(ArgAttributes { axis, index });
+            let op = || make(ArgAttributes { axis, index, last });
             check(op(), &[Spec::i8(&[2, 9, 4], 0.05, 4)], &[]);
             check(op(), &[Spec::f32(&[3, 1, 5])], &[]);
             for dtype in super::testing::INTEGERS {
                 check(op(), &[Spec::of(dtype, &[2, 9, 4])], &[]);
             }
         }
-        let op = || make(ArgAttributes { axis: 0, index });
+        let op = || make(ArgAttributes { axis: 0, index, last });
         check(op(), &[Spec::f32(&[1])], &[]);
         // 300 int8 elements: ties are certain.
         check(op(), &[Spec::i8(&[300], 0.05, 4)], &[]);

@@ -35,6 +35,7 @@ pub use pool::PoolAttributes;
 pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
+pub use roi_align::Pooling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -176,6 +177,7 @@ operators! {
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
+    Determinant => determinant,
     Div => div,
     Elu => elu,
     Exp => exp,
@@ -216,7 +218,7 @@ operators! {
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rnn => rnn,
-    Round => round,
+    RoiAlign => roi_align,
     Rsqrt => rsqrt,
     ScatterElements => scatter_elements,
     ScatterNd => scatter_nd,

@@ -26,7 +26,8 @@ impl Mul {
         let (y, zy) = s.result(0)?.per_tensor()?;
         Ok(Rescale {
             zero_points: [za, zb, zy],
-            output: Multiplier::from_real(f64::from(a) * f64::from(b) / f64::from(y)),
+            output: Multiplier::from_real(f64::from(a) * f64::from(b) / f64::from(y))
+                .rounded(s.result(0)?.quantized()?.rounding),
             range: self.activation.range_i8(y, zy),
         })
     }
@@ -74,7 +75,17 @@ impl Operator for Mul {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_quant};
+    use crate::tensor::QuantParams;
+
+    #[test]
+    fn rounded_once() {
+        for (a, b, y) in [(0.05, 0.021, 0.06), (0.5, 0.5, 1.0), (0.25, 1.0, 1e-9), (0.5, 0.25, 2.0)] {
+            let operands = [Spec::i8(&[2, 3, 5], a, -3), Spec::i8(&[3, 1], b, 100)];
+            let to = QuantParams::per_tensor(y, -7).half_even();
+            check_quant(Mul { activation: Activation::Relu }, &operands, &to);
+        }
+    }
 
     #[test]
     fn integers_wrap() {

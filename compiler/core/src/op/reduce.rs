@@ -207,7 +207,8 @@ impl RescaledSum {
             )));
         }
         let real = f64::from(scale_in) / f64::from(scale_out);
-        let multiplier = multiplier(Multiplier::from_real(real));
+        let rounding = s.result(0)?.quantized()?.rounding;
+        let multiplier = multiplier(Multiplier::from_real(real).rounded(rounding));
         let start = i64::from(zero_in) * -(count as i64);
         Ok(Self { start: start as i32, multiplier, zero_point })
     }

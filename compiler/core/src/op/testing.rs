@@ -8,7 +8,7 @@ use crate::kir::bounds::Proof;
 use crate::kir::interp;
 use crate::lower::{self, Core};
 use crate::pass;
-use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, Rounding, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// An operand of a test case.
@@ -51,7 +51,12 @@ impl Spec {
     /// Quantization per index of `axis`, zero points 0.
     pub(crate) fn per_axis(mut self, axis: usize, scales: Vec<f32>) -> Self {
         let zero_points = vec![0; scales.len()];
-        self.quant = Some(QuantParams { scales, zero_points, axis: Some(axis) });
+        self.quant = Some(QuantParams {
+            axis: Some(axis),
+            scales,
+            zero_points,
+            rounding: Rounding::HalfAway,
+        });
         self
     }
 }
@@ -106,6 +111,20 @@ pub(crate) fn check(op: impl Into<Op>, operands: &[Spec], quant: &[(f32, i32)]) 
     for core in [Core::Generic, Core::CortexM4] {
         for seed in 0..3 {
             check_once(&op, operands, quant, core, seed);
+        }
+    }
+}
+
+/// The same for one result of any quantization.
+pub(crate) fn check_quant(op: impl Into<Op>, operands: &[Spec], quant: &QuantParams) {
+    let op = op.into();
+    for core in [Core::Generic, Core::CortexM4] {
+        for seed in 0..3 {
+            let mut graph = graph_of(&op, operands, &[(quant.scale(), quant.zero_point())]);
+            let result = graph.outputs()[0];
+            graph.value_mut(result).expect("result").quant = Some(quant.clone());
+            let inputs = random_inputs(&graph, seed);
+            check_graph(&op, graph, &inputs, core);
         }
     }
 }
@@ -220,7 +239,12 @@ pub(crate) fn eval_i8<const N: usize>(
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {
     let graph = graph_of(op, operands, quant);
-    let inputs: Vec<Tensor> = graph
+    let inputs = random_inputs(&graph, seed);
+    check_graph(op, graph, &inputs, core);
+}
+
+fn random_inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
+    graph
         .inputs()
         .iter()
         .enumerate()
@@ -228,8 +252,7 @@ fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed
             let ty = graph.value(n.result(0)).expect("input").ty.clone();
             Tensor { shape: ty.shape.clone(), data: random(&ty, seed * 100 + i as u64) }
         })
-        .collect();
-    check_graph(op, graph, &inputs, core);
+        .collect()
 }
 
 fn check_graph(op: &Op, graph: Graph, inputs: &[Tensor], core: Core) {

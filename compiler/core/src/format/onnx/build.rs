@@ -206,7 +206,8 @@ impl Builder<'_> {
         operands: &[ValueId],
         quant: Option<QuantParams>,
     ) -> Result<Vec<ValueId>, OpError> {
-        if let Some(known) = self.memo.find(&op, operands).filter(|_| quant.is_none()) {
+        let known = if quant.is_none() { self.memo.find(&op, operands) } else { None };
+        if let Some(known) = known {
             return Ok(known);
         }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());

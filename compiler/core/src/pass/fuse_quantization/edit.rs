@@ -105,6 +105,6 @@ pub fn accepts(graph: &Graph, id: NodeId) -> bool {
 pub fn int8_like(graph: &Graph, value: ValueId, scale: f32, zero_point: i32) -> Option<Value> {
     let mut value = graph.value(value)?.clone();
     value.ty.dtype = DType::I8;
-    value.quant = Some(QuantParams::per_tensor(scale, zero_point));
+    value.quant = Some(QuantParams::per_tensor(scale, zero_point).half_even());
     Some(value)
 }

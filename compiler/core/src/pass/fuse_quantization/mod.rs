@@ -67,15 +67,12 @@ fn forget_constants(graph: &mut Graph) {
 /// One rewrite at one node, `None` when there is none.
 fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
     match &graph.get(id)?.op {
-        Op::Quantize(q) => {
-            let q = q.clone();
-            cancel(graph, id, &q)
-                .or_else(|| join_twins(graph, id, &q))
-                .or_else(|| rise(graph, id, &q))
-                .or_else(|| elementwise::tabulate(graph, id, &q))
-                .or_else(|| layers::fuse(graph, id))
-                .or_else(|| pairs::fuse(graph, id))
-        }
+        Op::Quantize(_) => cancel(graph, id)
+            .or_else(|| join_twins(graph, id))
+            .or_else(|| rise(graph, id))
+            .or_else(|| elementwise::tabulate(graph, id))
+            .or_else(|| layers::fuse(graph, id))
+            .or_else(|| pairs::fuse(graph, id)),
         Op::FlipSign(_) => flip_back(graph, id),
         Op::ArgMax(_) | Op::ArgMin(_) => position(graph, id),
         op if moves(op) => {
@@ -126,24 +123,24 @@ fn moved_operands(graph: &Graph, id: NodeId) -> Option<std::ops::Range<usize>> {
 }
 
 /// Quantize(Dequantize(x)).
-fn cancel(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn cancel(graph: &mut Graph, id: NodeId) -> Option<()> {
     let x = dequantized(graph, *graph.operands(id).first()?)?;
     let to = graph.get(id)?.results.first()?.quant.clone()?;
     if (to.scale(), to.zero_point()) == (x.scale, x.zero_point) {
         graph.replace_uses(id.result(0), x.value);
         return Some(());
     }
-    replace(graph, id, Op::Quantize(q.clone()), &[x.value], id)
+    replace(graph, id, Quantize.into(), &[x.value], id)
 }
 
 /// Two Quantize of one value to the same parameters are one.
-fn join_twins(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn join_twins(graph: &mut Graph, id: NodeId) -> Option<()> {
     let x = *graph.operands(id).first()?;
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let is_twin = |&(other, _): &(NodeId, usize)| {
         other < id
             && graph.get(other).is_some_and(|n| {
-                n.op == Op::Quantize(q.clone())
+                matches!(n.op, Op::Quantize(_))
                     && n.results.first().is_some_and(|v| v.quant == quant)
             })
     };
@@ -257,7 +254,7 @@ fn sink(graph: &mut Graph, id: NodeId) -> Option<()> {
     }
     let node = graph.get(id)?;
     let (op, results, origin) = (node.op.clone(), node.results.clone(), node.origin.clone());
-    let quant = QuantParams::per_tensor(first.scale, first.zero_point);
+    let quant = QuantParams::per_tensor(first.scale, first.zero_point).half_even();
     let mut inner = results.clone();
     for v in &mut inner {
         v.ty.dtype = DType::I8;
@@ -276,7 +273,7 @@ fn sink(graph: &mut Graph, id: NodeId) -> Option<()> {
 }
 
 /// Quantize of moved elements: they are quantized first, when nobody else reads the floats.
-fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn rise(graph: &mut Graph, id: NodeId) -> Option<()> {
     let result = *graph.operands(id).first()?;
     let mover = graph.get(result.node)?;
     let ordered = matches!(mover.op, Op::Maximum(_) | Op::Minimum(_));
@@ -288,7 +285,7 @@ fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let mut operands = graph.operands(result.node);
     for operand in operands.get_mut(range)? {
-        *operand = quantize(graph, *operand, q, quant.clone(), &origin)?;
+        *operand = quantize(graph, *operand, quant.clone(), &origin)?;
     }
     replace(graph, id, op, &operands, result.node)
 }
@@ -297,7 +294,6 @@ fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
 fn quantize(
     graph: &mut Graph,
     x: ValueId,
-    q: &Quantize,
     quant: Option<QuantParams>,
     origin: &crate::diagnostic::Origin,
 ) -> Option<ValueId> {
@@ -307,12 +303,13 @@ fn quantize(
     if let Op::Constant(c) = &graph.get(x.node)?.op {
         let (params, floats) = (value.quant.as_ref()?, c.tensor.as_f32()?);
         let (scale, zero_point) = (params.scale(), params.zero_point());
-        let one = |&x: &f32| q.rounding.quantize_i8(x, scale, zero_point);
+        let rounding = params.rounding;
+        let one = |&x: &f32| rounding.quantize_i8(x, scale, zero_point);
         let data = crate::tensor::TensorData::I8(floats.iter().map(one).collect());
         let tensor = crate::tensor::Tensor::new(c.tensor.shape.clone(), data)?;
         return Some(edit::constant(graph, value, tensor, origin.clone()));
     }
-    let op = Op::Quantize(q.clone());
+    let op = Quantize.into();
     Some(graph.add_with(op, &[x], vec![value], origin.clone()).result(0))
 }
 

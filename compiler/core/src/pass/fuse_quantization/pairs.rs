@@ -5,7 +5,6 @@ use super::edit::{
 };
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::kernels::window::Padding;
-use crate::numeric::Rounding;
 use crate::op::{AveragePool2d, DepthwiseConv2d, Op, PoolAttributes, Quantize};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 
@@ -71,8 +70,7 @@ fn through(
     if !accepts(graph, inner) {
         return None;
     }
-    let op = Quantize { rounding: Rounding::HalfEven };
-    replace(graph, id, op.into(), &[inner.result(0)], id)
+    replace(graph, id, Quantize.into(), &[inner.result(0)], id)
 }
 
 /// The integer forms have fixed results. Finer ones would lose precision by rescaling.

@@ -4,7 +4,9 @@ use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
 use crate::kernels::elementwise::broadcast;
-use crate::op::{BroadcastTo, Cast, DepthToSpace, OpError, Select, SpaceToDepth, Tile};
+use crate::op::{
+    BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, Select, SpaceToDepth, Tile,
+};
 use crate::tensor::{Shape, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -193,6 +195,28 @@ pub fn eye_like(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.apply(Cast { to }, ones)?])
 }
 
+fn cumulative(c: &mut Context<'_, '_>, combine: Combine) -> Read {
+    let x = c.operand(0)?;
+    let axis = c.ints(1)?;
+    let Some(&[axis]) = axis.as_deref() else {
+        return Err(OpError::invalid("operand 1 (the axis) should be one number"));
+    };
+    let axis = c.axis(axis, c.build.shape(x).len())?;
+    let exclusive = c.attributes.flag("exclusive", false)?;
+    let reverse = c.attributes.flag("reverse", false)?;
+    Ok(vec![c.build.apply(Cumulative { axis, combine, exclusive, reverse }, x)?])
+}
+
+/// Running sums along the axis of operand 1.
+pub fn cum_sum(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Sum)
+}
+
+/// Running products along the axis of operand 1.
+pub fn cum_prod(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Product)
+}
+
 /// Block edge, and the extents of a NCHW operand.
 fn blocks(c: &Context<'_, '_>) -> Result<(ValueId, usize, [usize; 4]), OpError> {
     let x = c.operand(0)?;
@@ -273,6 +297,16 @@ mod tests {
         case("ConstantOfShape").ints(&[2], &[1, 2]).gives(13, &[1, 2], &[0.0, 0.0]);
         case("ConstantOfShape").ints(&[1], &[1 << 30]).refused(13, "too large");
         case("ConstantOfShape").ints(&[1], &[-1]).refused(13, "not possible");
+    }
+
+    #[test]
+    fn diagonals_and_running_sums() {
+        let eye = case("EyeLike").input(&[2, 3], &[0.0; 6]).int("k", 1);
+        eye.gives(9, &[2, 3], &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        pair("CumSum").ints(&[], &[-1]).gives(14, &[2], &[1.0, 3.0]);
+        pair("CumSum").ints(&[], &[0]).int("exclusive", 1).gives(14, &[2], &[0.0, 1.0]);
+        pair("CumProd").ints(&[], &[0]).int("reverse", 1).gives(26, &[2], &[2.0, 2.0]);
+        pair("CumSum").ints(&[], &[1]).refused(14, "axis 1");
     }
 
     #[test]

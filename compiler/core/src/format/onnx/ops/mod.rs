@@ -9,7 +9,9 @@ mod conv_transpose;
 mod einsum;
 mod elementwise;
 mod fill;
+mod indexing;
 mod integer;
+mod known;
 mod linear;
 mod logic;
 mod loss;
@@ -22,6 +24,7 @@ mod quantize;
 mod quantize_plain;
 mod recurrent;
 mod reduce;
+mod regions;
 mod resize;
 mod sample;
 mod shape;
@@ -85,7 +88,10 @@ pub const READERS: &[Entry] = &[
     ("CausalConvWithState", &[(26, linear::causal_conv)]),
     ("Ceil", &[(6, elementwise::ceil)]),
     ("Celu", &[(12, activation::celu)]),
+    ("CenterCropPad", &[(18, movement::center_crop_pad)]),
     ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
+    ("Col2Im", &[(18, indexing::col2im)]),
+    ("Compress", &[(9, known::compress)]),
     ("Concat", &[(4, movement::concat)]),
     ("Constant", &[(1, shape::constant)]),
     ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
@@ -94,10 +100,13 @@ pub const READERS: &[Entry] = &[
     ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
     ("Cos", &[(7, elementwise::cos)]),
     ("Cosh", &[(9, elementwise::cosh)]),
+    ("CumProd", &[(26, fill::cum_prod)]),
+    ("CumSum", &[(11, fill::cum_sum)]),
     ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
     ("DeformConv", &[(19, sample::deform_conv)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
+    ("Det", &[(11, regions::determinant)]),
     ("Div", &[(7, elementwise::div)]),
     ("Dropout", &[(7, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
@@ -112,6 +121,8 @@ pub const READERS: &[Entry] = &[
     ("Floor", &[(6, elementwise::floor)]),
     ("GRU", &[(7, recurrent::gru)]),
     ("Gather", &[(1, movement::gather)]),
+    ("GatherElements", &[(11, indexing::gather_elements)]),
+    ("GatherND", &[(11, indexing::gather_nd)]),
     ("Gelu", &[(20, activation::gelu)]),
     ("Gemm", &[(7, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
@@ -145,6 +156,7 @@ pub const READERS: &[Entry] = &[
     ("MatMulInteger", &[(10, integer::matmul_integer)]),
     ("Max", &[(6, elementwise::max)]),
     ("MaxPool", &[(1, pool::max_pool)]),
+    ("MaxUnpool", &[(9, indexing::max_unpool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
     ("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
@@ -154,6 +166,8 @@ pub const READERS: &[Entry] = &[
     ("Mul", &[(7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
     ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
+    ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
+    ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
     ("Or", &[(7, logic::or)]),
     ("PRelu", &[(7, activation::prelu)]),
@@ -179,9 +193,13 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("RoiAlign", &[(10, regions::roi_align)]),
     ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("Round", &[(11, elementwise::round)]),
     ("STFT", &[(17, spectrum::stft)]),
+    ("Scatter", &[(9, indexing::scatter_elements)]),
+    ("ScatterElements", &[(11, indexing::scatter_elements)]),
+    ("ScatterND", &[(11, indexing::scatter_nd)]),
     ("Selu", &[(6, activation::selu)]),
     ("Shape", &[(1, shape::shape)]),
     ("Shrink", &[(9, elementwise::shrink)]),
@@ -206,8 +224,10 @@ pub const READERS: &[Entry] = &[
     ("Tanh", &[(6, elementwise::tanh)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
+    ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
     ("Transpose", &[(1, movement::transpose)]),
     ("Trilu", &[(14, fill::trilu)]),
+    ("Unique", &[(11, known::unique)]),
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, logic::choose)]),

@@ -189,7 +189,7 @@ fn one_hot(c: &mut Context<'_, '_>, x: ValueId, axis: usize) -> Made {
     let b = &mut c.build;
     let (dtype, mut dims) = (b.ty(x).dtype, b.shape(x));
     let extent = dims[axis];
-    let position = b.apply(ArgMax(ArgAttributes { axis, index: DType::I32 }), x)?;
+    let position = b.apply(ArgMax(ArgAttributes { axis, index: DType::I32, last: false }), x)?;
     dims[axis] = 1;
     let position = b.reshape(position, dims.clone())?;
     let mut shape = vec![1; dims.len() - axis];

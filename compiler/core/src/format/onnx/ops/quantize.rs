@@ -5,9 +5,8 @@
 use super::{Context, quantize_plain as plain};
 use crate::format::onnx::tensor;
 use crate::graph::ValueId;
-use crate::numeric::Rounding;
 use crate::op::{Cast, Dequantize, OpError, Quantize};
-use crate::tensor::{DType, QuantParams, Tensor, TensorData};
+use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -92,7 +91,8 @@ impl Params {
         let zero_points: Result<Vec<i32>, _> =
             self.zero_points.iter().map(|&z| i8::try_from(z - offset).map(i32::from)).collect();
         let (scales, axis) = (self.scales.clone(), self.axis);
-        Some(QuantParams { scales, zero_points: zero_points.ok()?, axis })
+        let rounding = Rounding::HalfEven;
+        Some(QuantParams { scales, zero_points: zero_points.ok()?, axis, rounding })
     }
 
     /// Index of the parameters of element `i` of a tensor of these extents.
@@ -227,7 +227,6 @@ pub fn quantized(c: &mut Context<'_, '_>, o: &Operands, to: DType) -> Result<Val
         dtype if dtype.is_int() => c.build.apply(Cast { to: DType::F32 }, o.x)?,
         _storage => c.build.widened(o.x)?,
     };
-    let op = Quantize { rounding: Rounding::HalfEven };
-    let y = c.build.add_quantized(op, &[x], Some(quant))?;
+    let y = c.build.add_quantized(Quantize, &[x], Some(quant))?;
     if to == DType::U8 { c.build.flipped(y) } else { Ok(y) }
 }

@@ -3,8 +3,8 @@
 use super::Context;
 use crate::graph::ValueId;
 use crate::op::{
-    Abs, ArgAttributes, ArgMax, ArgMin, Exp, Log, Mean, Op, OpError, Range, ReduceAttributes,
-    ReduceMax, ReduceMin, ReduceProd, Slice, Sqrt, Square, Sum,
+    Abs, ArgAttributes, ArgMax, ArgMin, Exp, Log, Mean, Op, OpError, ReduceAttributes, ReduceMax,
+    ReduceMin, ReduceProd, Sqrt, Square, Sum,
 };
 use crate::tensor::DType;
 
@@ -118,18 +118,11 @@ pub fn log_sum_exp(c: &mut Context<'_, '_>) -> Read {
 }
 
 fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
-    let mut x = c.operand(0)?;
+    let last = c.attributes.flag("select_last_index", false)?;
+    let x = c.operand(0)?;
     let mut dims = c.build.shape(x);
     let axis = c.axis(c.attributes.int("axis")?.unwrap_or(0), dims.len())?;
-    let is_last = c.attributes.flag("select_last_index", false)?;
-    if is_last {
-        x = reversed(c, x, axis)?;
-    }
-    let mut y = c.build.apply(op(ArgAttributes { axis, index: DType::I64 }), x)?;
-    if is_last {
-        let end = c.build.number_like(y, dims[axis].saturating_sub(1) as f64)?;
-        y = c.build.minus(end, y)?;
-    }
+    let y = c.build.apply(op(ArgAttributes { axis, index: DType::I64, last }), x)?;
     if !c.attributes.flag("keepdims", true)? {
         return Ok(vec![y]);
     }
@@ -137,22 +130,12 @@ fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
     Ok(vec![c.build.reshape(y, dims)?])
 }
 
-/// A dimension backwards.
-fn reversed(c: &mut Context<'_, '_>, x: ValueId, axis: usize) -> Made {
-    let dims = c.build.shape(x);
-    let mut ranges: Vec<Range> =
-        dims.iter().map(|&size| Range { begin: 0, step: 1, size }).collect();
-    let size = dims[axis];
-    ranges[axis] = Range { begin: size.saturating_sub(1), step: -1, size };
-    c.build.apply(Slice { ranges, shape: crate::Shape(dims) }, x)
-}
-
-/// Position of the largest element, the first of equal ones.
+/// Position of the largest element, of equal ones the first, or last with `select_last_index`.
 pub fn arg_max(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMax(a).into())
 }
 
-/// Position of the smallest element, the first of equal ones.
+/// Position of the smallest element, chosen likewise.
 pub fn arg_min(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMin(a).into())
 }
@@ -183,6 +166,9 @@ mod tests {
     fn positions_and_integers() {
         let y = of("ArgMax").int("axis", 0).int("keepdims", 0).run(13).expect("reads");
         assert_eq!(y.to_i64(), Some(vec![1, 1]));
+        let ties = || case("ArgMax").input(&[3], &[5.0, 5.0, 1.0]);
+        let y = ties().int("select_last_index", 1).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![1]));
         let y = of("ArgMin").int("axis", -1).run(13).expect("reads");
         assert_eq!((y.shape.0.clone(), y.to_i64()), (vec![2, 1], Some(vec![0, 0])));
         let y = case("ReduceProd").ints(&[3], &[2, 3, 4]).run(13).expect("reads");
