@@ -61,7 +61,9 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Sqrt(_)
         | Op::Square(_)
         | Op::Tanh(_)
+        | Op::BitCast(_)
         | Op::Cast(_)
+        | Op::CastFloat8(_)
         | Op::Quantize(_)
         | Op::Dequantize(_) => unary(graph, id),
         Op::Add(_)

@@ -34,6 +34,7 @@ mod spectrum;
 use super::attribute::Attributes;
 use super::build::Builder;
 use crate::graph::ValueId;
+use crate::numeric::small_float;
 use crate::op::OpError;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -77,6 +78,7 @@ pub const READERS: &[Entry] = &[
     ("Attention", &[(23, attention::attention)]),
     ("AveragePool", &[(1, pool::average_pool)]),
     ("BatchNormalization", &[(7, norm::batch_normalization)]),
+    ("BitCast", &[(26, elementwise::bit_cast)]),
     ("BitShift", &[(11, logic::bit_shift)]),
     ("BitwiseAnd", &[(18, logic::and)]),
     ("BitwiseNot", &[(18, logic::not)]),
@@ -309,12 +311,12 @@ impl Context<'_, '_> {
     /// Operand `i` as one constant float; `None` when it is left out.
     ///
     /// # Errors
-    /// Computed at run time, or not one float32.
+    /// Computed at run time, or not one float.
     pub fn float(&self, i: usize) -> Result<Option<f32>, OpError> {
         if self.optional(i).is_none() {
             return Ok(None);
         }
-        match self.constant(i)?.as_f32() {
+        match small_float::to_f32(&self.constant(i)?.data).as_deref() {
             Some([one]) => Ok(Some(*one)),
             _other => Err(OpError::invalid(format!("operand {i} should be one float"))),
         }
