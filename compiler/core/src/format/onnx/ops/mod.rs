@@ -3,7 +3,7 @@
 
 mod activation;
 mod arithmetic;
-mod attention;
+pub(super) mod attention;
 mod conv;
 mod conv_transpose;
 mod einsum;
