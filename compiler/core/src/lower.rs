@@ -101,7 +101,8 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
         match kernel_of(graph, id, legal.core) {
             Ok(Some(builder)) => {
                 let kernel = builder.finish(&name, doc(graph, id));
-                let needs_code = !is_view(graph, id, &live);
+                let is_empty = node.results.iter().all(|v| v.ty.shape.elements() == 0);
+                let needs_code = !is_empty && !is_view(graph, id, &live);
                 let index = needs_code.then_some(kernels.len());
                 layers.push((id, step, layer(graph, id, name, index)));
                 if needs_code {

@@ -219,7 +219,7 @@ impl Report {
         ]);
         match t.transposes {
             0 => {}
-            1 => lines.push(("layout", "1 transpose remains; try --io-layout".to_string())),
+            1 => lines.push(("layout", "1 transpose remains; try --io-layout".into())),
             n => lines.push(("layout", format!("{n} transposes remain; try --io-layout"))),
         }
         lines.iter().map(|(key, value)| format!("{key:<6} {value}\n")).collect()
@@ -235,10 +235,6 @@ impl Report {
 /// Pretty-printed JSON with a final newline. The types of this crate always serialise.
 pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map_or_else(|e| format!("\"{e}\"\n"), |text| text + "\n")
-}
-
-fn is_transpose(layer: &Layer) -> bool {
-    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn network_port(port: &NetworkPort) -> PortInfo {
@@ -272,6 +268,10 @@ fn step_info(step: &Step) -> LayerInfo {
         has_code: None,
         emitted: step.layers.clone(),
     }
+}
+
+fn is_transpose(layer: &Layer) -> bool {
+    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn port_info(port: &Port) -> PortInfo {
