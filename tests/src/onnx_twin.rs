@@ -30,8 +30,7 @@ struct Writer<'g> {
 /// Operators the tests do not need.
 #[must_use]
 pub fn qdq(graph: &Graph) -> ModelProto {
-    let mut w =
-        Writer { graph, proto: GraphProto::default(), names: BTreeMap::new(), fresh: 0 };
+    let mut w = Writer { graph, proto: GraphProto::default(), names: BTreeMap::new(), fresh: 0 };
     for id in graph.schedule() {
         w.node(id);
     }
@@ -55,7 +54,12 @@ impl Writer<'_> {
     }
 
     /// One operator; the name of its result.
-    fn apply(&mut self, op: &str, inputs: &[&str], finish: impl Fn(NodeProto) -> NodeProto) -> String {
+    fn apply(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        finish: impl Fn(NodeProto) -> NodeProto,
+    ) -> String {
         let y = self.name();
         self.add(finish(node(op, inputs, &[&y])));
         y
@@ -242,7 +246,13 @@ impl Writer<'_> {
         self.permuted(&x, rank, &[0, 2, 3, 1])
     }
 
-    fn pads(&self, id: NodeId, kernel: &[usize], stride: (usize, usize), padding: Padding) -> Vec<i64> {
+    fn pads(
+        &self,
+        id: NodeId,
+        kernel: &[usize],
+        stride: (usize, usize),
+        padding: Padding,
+    ) -> Vec<i64> {
         let x = &self.ty(self.graph.operands(id)[0]).shape.0;
         let ends = |extent: usize, kernel: usize, stride: usize| {
             let total = ((extent.div_ceil(stride) - 1) * stride + kernel).saturating_sub(extent);

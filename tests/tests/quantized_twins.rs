@@ -49,9 +49,8 @@ fn near(what: &str, onnx: u64, twin: u64) -> f64 {
 fn compare(name: &str, onnx: &Built, twin: &Built) -> String {
     let module = &twin.emitted.module;
     let bytes: usize = module.inputs.iter().map(|p| p.ty.bytes()).sum();
-    let inputs: Vec<u8> = (0..(SETS * bytes) as u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
+    let inputs: Vec<u8> =
+        (0..(SETS * bytes) as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let (a, b) = (onnx.firmware(&inputs).expect("runs"), twin.firmware(&inputs).expect("runs"));
     let apart: Vec<i32> = a
         .output

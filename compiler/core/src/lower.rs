@@ -7,6 +7,7 @@ use crate::kir::{Access, Call, Kernel, KernelBuilder, Layer, Module, Port};
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
 use crate::op::{OpError, Reuse};
+use crate::pass;
 use std::collections::BTreeMap;
 
 /// The processor the kernels are built for.
@@ -67,6 +68,7 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
     let graph = &legal.graph;
     let schedule = graph.schedule();
     let live = liveness::analyse(graph, &schedule);
+    let is_quantized = pass::is_quantized(graph);
     let mut names = LayerNames::default();
     let mut kernels: Vec<(NodeId, usize, Kernel)> = Vec::new();
     let mut layers: Vec<(NodeId, usize, Layer)> = Vec::new();
@@ -82,7 +84,11 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
                 let kernel = builder.finish(&name, doc(graph, id));
                 let needs_code = !is_view(graph, id, &live);
                 let index = needs_code.then_some(kernels.len());
-                layers.push((id, step, layer(graph, id, &kernel, name, index)));
+                let mut layer = layer(graph, id, &kernel, name, index);
+                if is_quantized && needs_code {
+                    layer.float_reason = pass::float_reason(graph, id);
+                }
+                layers.push((id, step, layer));
                 if needs_code {
                     kernels.push((id, step, kernel));
                 }
@@ -217,7 +223,17 @@ fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option
         |r| r.ty.clone(),
     );
     let weights_bytes = if index.is_some() { weights(kernel) } else { 0 };
-    Layer { name, operator, origin, output, macs, weights_bytes, live_bytes: 0, kernel: index }
+    Layer {
+        name,
+        operator,
+        origin,
+        output,
+        macs,
+        weights_bytes,
+        live_bytes: 0,
+        kernel: index,
+        float_reason: None,
+    }
 }
 
 /// Comment lines that tell a reader of the emitted code where a function comes from.

@@ -66,6 +66,9 @@ pub struct LayerInfo {
     pub live_bytes: usize,
     /// False for views, which need no code.
     pub has_code: bool,
+    /// Why the layer computes in float although the model is quantized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_reason: Option<String>,
 }
 
 /// Totals of a model.
@@ -137,7 +140,17 @@ impl Report {
                 grouped(layer.live_bytes as u64),
             ]);
         }
-        format!("{table}\n{}", self.totals_text())
+        format!("{table}\n{}{}", self.floats_text(), self.totals_text())
+    }
+
+    /// Which layers of a quantized model stayed float, and why.
+    fn floats_text(&self) -> String {
+        let line = |layer: &LayerInfo| {
+            let reason = layer.float_reason.as_ref()?;
+            Some(format!("float  {}: {reason}\n", layer.name))
+        };
+        let lines: String = self.layers.iter().filter_map(line).collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
     }
 
     fn totals_text(&self) -> String {
@@ -208,5 +221,6 @@ fn layer_info(layer: &Layer) -> LayerInfo {
         weights_bytes: layer.weights_bytes,
         live_bytes: layer.live_bytes,
         has_code: layer.kernel.is_some(),
+        float_reason: layer.float_reason.clone(),
     }
 }

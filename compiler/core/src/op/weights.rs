@@ -29,8 +29,7 @@ pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpEr
 /// ONNX has asymmetric weights; the kernels take one zero point for all of them. TensorFlow Lite Micro
 /// would ignore it.
 fn zero_point_allowed(s: &Signature<'_>) -> bool {
-    let is_onnx =
-        |q: &crate::tensor::QuantParams| q.rounding == crate::tensor::Rounding::HalfEven;
+    let is_onnx = |q: &crate::tensor::QuantParams| q.rounding == crate::tensor::Rounding::HalfEven;
     let result = s.results.first().and_then(|r| r.quant);
     let weights = s.operands.get(1).and_then(|w| w.quant);
     result.is_some_and(is_onnx) && weights.is_some_and(|q| q.zero_points.len() == 1)

@@ -25,7 +25,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use crate::op::{Dequantize, FlipSign, MaxPool2d, Op, Quantize, Reshape};
 use crate::tensor::{DType, QuantParams};
 use edit::{Quantized, as_int8, dequantized, is_sole_use, replace};
-pub use reason::float_reason;
+pub use reason::{float_reason, is_quantized};
 
 /// The pass.
 pub const PASS: Pass = Pass {

@@ -1,6 +1,7 @@
 //! Rules on small graphs: what the pass makes of them, and that results stay within one step of the
 //! float operators between the same integers.
 
+use crate::diagnostic::Origin;
 use crate::evaluate;
 use crate::graph::{Graph, Value, ValueId};
 use crate::kernels::window::Padding;
@@ -10,7 +11,6 @@ use crate::op::{
     Input, Logistic, MaxPool2d, Maximum, Mean, Mul, Op, PoolAttributes, Quantize, ReduceAttributes,
     Relu, Reshape, Softmax, Sub, Transpose,
 };
-use crate::diagnostic::Origin;
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
