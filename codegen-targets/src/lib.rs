@@ -1,4 +1,5 @@
-//! Code generators. A target turns a legal graph into files in memory; it never touches the disk.
+//! Targets. Each turns a legal graph into files in memory; none touches the disk. Targets for kernels
+//! print the kernel IR as a language; targets for graphs write the graph in another format.
 //!
 //! One module per target, plus `boards/` with example firmware as data.
 
@@ -6,15 +7,17 @@ pub mod c;
 mod constants;
 mod estimate;
 mod manifest;
+pub mod openvino;
 pub mod rust;
 
 use std::collections::BTreeMap;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use tinycc_core::graph::Graph;
 use tinycc_core::kir::{KernelBuilder, Module};
-use tinycc_core::lower::{Core, Legal};
+use tinycc_core::lower::{self, Core, Legal};
 use tinycc_core::op::{Op, Signature};
 use tinycc_core::pass::Pass;
-use tinycc_core::{DType, SmallType};
+use tinycc_core::{DType, QuantParams, SmallType, TensorType};
 
 /// Emitted files: relative path -> bytes, in path order.
 pub type Artifacts = BTreeMap<String, Vec<u8>>;
@@ -24,8 +27,8 @@ pub type Artifacts = BTreeMap<String, Vec<u8>>;
 pub enum Support {
     /// Has a kernel of its own.
     Native,
-    /// Expressed by other operators through the named pass.
-    Decompose(&'static str),
+    /// Expressed by other operators: the name of the pass that does it, or what stands in its place.
+    Decompose(String),
     /// Not expressible, with the reason.
     No(String),
 }
@@ -60,6 +63,8 @@ pub struct EmitOptions {
     pub runtime: Runtime,
     /// Keep all constants inside the source file instead of a side file (Rust only).
     pub inline_weights: bool,
+    /// Form of an OpenVINO file.
+    pub openvino: openvino::FileOptions,
 }
 
 /// What emission yields besides files.
@@ -67,7 +72,23 @@ pub struct EmitOptions {
 pub struct Emitted {
     /// The files.
     pub artifacts: Artifacts,
-    /// The kernel IR they were printed from.
+    /// What they hold, for the report.
+    pub product: Product,
+}
+
+/// What was made, with the numbers that only this kind of product has.
+#[derive(Clone, Debug)]
+pub enum Product {
+    /// Code that runs by itself.
+    Program(Program),
+    /// A file that another run-time executes.
+    Network(Network),
+}
+
+/// Emitted code.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The kernel IR it was printed from.
     pub module: Module,
     /// Estimated bytes of machine code (constants not included).
     pub code_bytes: usize,
@@ -75,8 +96,64 @@ pub struct Emitted {
     pub stack_bytes: usize,
 }
 
-/// A code generator.
+/// An emitted network.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Inputs in model order, as the file has them.
+    pub inputs: Vec<NetworkPort>,
+    /// Outputs in model order, as the file has them.
+    pub outputs: Vec<NetworkPort>,
+    /// Operators in execution order.
+    pub steps: Vec<Step>,
+    /// Bytes of constants in the file.
+    pub weights_bytes: usize,
+    /// Sentences for the user.
+    pub notes: Vec<String>,
+}
+
+/// An input or output of an emitted network.
+#[derive(Clone, Debug)]
+pub struct NetworkPort {
+    /// Name.
+    pub name: String,
+    /// Element type as callers see it, by its numpy name.
+    pub dtype: &'static str,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// How the source model stored it, where the file has real numbers instead.
+    pub quant: Option<QuantParams>,
+}
+
+/// An operator of an emitted network.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Name of its first result.
+    pub name: String,
+    /// Operator, for example `Conv2d`.
+    pub operator: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Type of its first result.
+    pub output: TensorType,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// What it is in the file.
+    pub layers: Vec<String>,
+}
+
+/// What a target walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The kernel IR: every operator needs a kernel, the result has an arena, code and stack.
+    Kernels,
+    /// The graph itself: every operator needs a form in the format, and somebody else executes it.
+    Graph,
+}
+
+/// A code generator or a format writer.
 pub trait Target: Sync {
+    /// What it walks.
+    fn kind(&self) -> Kind;
     /// Name on the command line.
     fn name(&self) -> &'static str;
     /// One line for `tinycc targets`.
@@ -87,6 +164,13 @@ pub trait Target: Sync {
     fn examples(&self) -> &'static [(&'static str, &'static str)];
     /// Whether it can express an operator application, asked before its passes run.
     fn supports(&self, op: &Op, signature: &Signature<'_>, core: Core) -> Support;
+    /// Checks that every operator of a graph that its passes have run over can be expressed.
+    ///
+    /// # Errors
+    /// All operators that cannot.
+    fn legalise(&self, graph: Graph, core: Core) -> Result<Legal, Diagnostics> {
+        lower::legalise(graph, core)
+    }
     /// Emits the files.
     ///
     /// # Errors
@@ -95,7 +179,8 @@ pub trait Target: Sync {
 }
 
 /// All targets.
-pub const TARGETS: &[&dyn Target] = &[&c::C, &rust::Rust];
+pub const TARGETS: &[&dyn Target] =
+    &[&c::C, &rust::Rust, &openvino::OpenVino::NCS, &openvino::OpenVino::ANY];
 
 /// The target of that name.
 #[must_use]
@@ -107,7 +192,7 @@ pub fn target(name: &str) -> Option<&'static dyn Target> {
 fn kernel_support(op: &Op, signature: &Signature<'_>, core: Core) -> Support {
     let int8 = signature.operands.len() == 1 && signature.operands[0].dtype() == DType::I8;
     if op.is_elementwise_unary() && int8 {
-        return Support::Decompose("tabulate");
+        return Support::Decompose("tabulate".into());
     }
     match op.lower(signature, &mut KernelBuilder::new(core)) {
         Ok(()) => Support::Native,

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::{self, ReadOptions};
+use tinycc_core::kir::Module;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::{Graph, pass};
-use tinycc_targets::{EmitOptions, Emitted};
+use tinycc_targets::{Artifacts, EmitOptions, Emitted, Product};
 
 /// The warnings generated C must be free of.
 pub const STRICT: &[&str] =
@@ -25,9 +26,34 @@ pub struct Built {
     /// Model name.
     pub name: String,
     /// What the target returned.
-    pub emitted: Emitted,
+    pub emitted: Printed,
     /// The graph as read.
     pub graph: Graph,
+}
+
+/// What a target for kernels returned.
+#[derive(Debug)]
+pub struct Printed {
+    /// The files.
+    pub artifacts: Artifacts,
+    /// The kernel IR they were printed from.
+    pub module: Module,
+    /// Estimated bytes of machine code.
+    pub code_bytes: usize,
+    /// Upper estimate of the stack.
+    pub stack_bytes: usize,
+}
+
+impl From<Emitted> for Printed {
+    fn from(emitted: Emitted) -> Self {
+        let Product::Program(program) = emitted.product else { panic!("a target for kernels") };
+        Self {
+            artifacts: emitted.artifacts,
+            module: program.module,
+            code_bytes: program.code_bytes,
+            stack_bytes: program.stack_bytes,
+        }
+    }
 }
 
 /// Reads, lowers and emits a model with both examples.
@@ -70,6 +96,7 @@ pub fn emit_as(
         ..Default::default()
     };
     let emitted = tinycc_targets::target(target).expect("a target").emit(&legal, &options)?;
+    let emitted = Printed::from(emitted);
     let folder = TempDir::new().expect("temporary folder");
     for (path, bytes) in &emitted.artifacts {
         let path = folder.path().join(path);

@@ -19,6 +19,7 @@ pub mod mutate;
 pub mod onnx_make;
 pub mod onnx_mutate;
 pub mod onnx_twin;
+pub mod openvino;
 pub mod packages;
 pub mod rust_batch;
 pub mod spots;

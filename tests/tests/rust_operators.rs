@@ -17,7 +17,7 @@ use tinycc_core::format::tflite;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::{EmitOptions, Runtime};
-use tinycc_tests::build;
+use tinycc_tests::build::{self, Printed};
 use tinycc_tests::cases::{Case, operator_cases, root};
 use tinycc_tests::rust_batch::{self, CHECKED, Member, Mode};
 
@@ -51,7 +51,7 @@ fn emit<'a>(
         let options = EmitOptions { core, ..rust_batch::options(&name, &case.model, runtime) };
         let legal = lower::legalise(graph.clone(), core).map_err(|e| e.to_string())?;
         let target = tinycc_targets::target("rust").ok_or("no target rust")?;
-        let result = target.emit(&legal, &options).map_err(|e| e.to_string())?;
+        let result = Printed::from(target.emit(&legal, &options).map_err(|e| e.to_string())?);
         let text = String::from_utf8_lossy(&result.artifacts[&format!("{name}.rs")]);
         let text = text.replace(&name, "NAME");
         if text == generic {
@@ -169,7 +169,7 @@ fn weights_beside_and_inside_the_source() {
         let options = rust_batch::options(name, "mnist_cnn_int8.tflite", Runtime::Embedded);
         let options = EmitOptions { inline_weights, ..options };
         let target = tinycc_targets::target("rust").expect("target rust");
-        let emitted = target.emit(&legal, &options).expect("emits");
+        let emitted = Printed::from(target.emit(&legal, &options).expect("emits"));
         let side_file = emitted.artifacts.contains_key(&format!("{name}.weights"));
         assert_eq!(side_file, !inline_weights, "{name}");
         for (path, bytes) in &emitted.artifacts {

@@ -7,7 +7,9 @@ mod print;
 mod source;
 mod tile;
 
-use crate::{Artifacts, EmitOptions, Emitted, Support, Target, estimate, manifest};
+use crate::{
+    Artifacts, EmitOptions, Emitted, Kind, Product, Program, Support, Target, estimate, manifest,
+};
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};
@@ -18,6 +20,10 @@ use tinycc_core::pass::{self, Pass};
 pub struct C;
 
 impl Target for C {
+    fn kind(&self) -> Kind {
+        Kind::Kernels
+    }
+
     fn name(&self) -> &'static str {
         "c"
     }
@@ -58,6 +64,9 @@ impl Target for C {
                 other => return Err(crate::no_such_example(self, other)),
             }
         }
-        Ok(Emitted { artifacts, module, code_bytes, stack_bytes })
+        Ok(Emitted {
+            artifacts,
+            product: Product::Program(Program { module, code_bytes, stack_bytes }),
+        })
     }
 }

@@ -11,7 +11,9 @@ mod source;
 mod text;
 mod tile;
 
-use crate::{Artifacts, EmitOptions, Emitted, Support, Target, estimate, manifest};
+use crate::{
+    Artifacts, EmitOptions, Emitted, Kind, Product, Program, Support, Target, estimate, manifest,
+};
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::lower::{Core, Legal};
 use tinycc_core::op::{Op, Signature};
@@ -22,6 +24,10 @@ use tinycc_core::pass::{self, Pass};
 pub struct Rust;
 
 impl Target for Rust {
+    fn kind(&self) -> Kind {
+        Kind::Kernels
+    }
+
     fn name(&self) -> &'static str {
         "rust"
     }
@@ -67,6 +73,9 @@ impl Target for Rust {
                 other => return Err(crate::no_such_example(self, other)),
             }
         }
-        Ok(Emitted { artifacts, module, code_bytes, stack_bytes })
+        Ok(Emitted {
+            artifacts,
+            product: Product::Program(Program { module, code_bytes, stack_bytes }),
+        })
     }
 }

@@ -3,12 +3,12 @@
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::verify::is_data;
 use crate::graph::{Graph, NodeId, ValueId};
-use crate::kir::{Access, Call, Kernel, KernelBuilder, Layer, Module, Port};
+use crate::kir::{Access, BufDecl, Call, Kernel, KernelBuilder, Layer, Module, Port, Ty};
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
-use crate::op::{OpError, Reuse};
+use crate::op::{Op, OpError, Reuse, Signature};
 use crate::pass;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The processor the kernels are built for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub enum Core {
     CortexM4,
 }
 
-/// A verified graph all of whose operators have a kernel; only [`legalise`] makes one.
+/// A verified graph all of whose operators its target can express: have a kernel, after [`legalise`], or
+/// what the target itself asks for, after [`legalise_for`]. Only these two make one.
 #[derive(Clone, Debug)]
 pub struct Legal {
     graph: Graph,
@@ -48,6 +49,26 @@ pub fn legalise(graph: Graph, core: Core) -> Result<Legal, Diagnostics> {
         }
     }
     problems.into_result(Legal { graph, core })
+}
+
+/// Checks that a target which walks the graph itself can express every operator, and reports all that
+/// it cannot.
+///
+/// # Errors
+/// Verifier findings, or one diagnostic per operator that `supports` refuses.
+pub fn legalise_for(
+    graph: Graph,
+    supports: &dyn Fn(&Op, &Signature<'_>) -> Result<(), OpError>,
+) -> Result<Legal, Diagnostics> {
+    crate::graph::verify::verify(&graph)?;
+    let mut problems = Diagnostics::default();
+    for id in graph.schedule() {
+        let Some(node) = graph.get(id).filter(|n| !is_data(&n.op)) else { continue };
+        if let Err(error) = supports(&node.op, &graph.signature(id)) {
+            problems.push(error.into_diagnostic(node.origin.clone()));
+        }
+    }
+    problems.into_result(Legal { graph, core: Core::default() })
 }
 
 fn kernel_of(graph: &Graph, id: NodeId, core: Core) -> Result<Option<KernelBuilder>, OpError> {
@@ -82,9 +103,10 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
         match kernel_of(graph, id, legal.core) {
             Ok(Some(builder)) => {
                 let kernel = builder.finish(&name, doc(graph, id));
-                let needs_code = !is_view(graph, id, &live);
+                let is_empty = node.results.iter().all(|v| v.ty.shape.elements() == 0);
+                let needs_code = !is_empty && !is_view(graph, id, &live);
                 let index = needs_code.then_some(kernels.len());
-                let mut layer = layer(graph, id, &kernel, name, index);
+                let mut layer = layer(graph, id, name, index);
                 if is_quantized && needs_code {
                     layer.float_reason = pass::float_reason(graph, id);
                 }
@@ -158,9 +180,13 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         calls.push(Call { kernel: k, offsets });
     }
     let live_at = live_bytes(&requests, steps);
+    let weights = weights(&kernels);
     let layers = layers
         .into_iter()
-        .map(|(_, step, layer)| Layer { live_bytes: live_at[step], ..layer })
+        .map(|(_, step, layer)| {
+            let weights_bytes = layer.kernel.and_then(|k| weights.get(k).copied()).unwrap_or(0);
+            Layer { live_bytes: live_at[step], weights_bytes, ..layer }
+        })
         .collect();
     let port = |v: ValueId| {
         let value = graph.value(v)?;
@@ -204,17 +230,8 @@ fn is_view(graph: &Graph, id: NodeId, live: &Liveness) -> bool {
         && operand == live.of.get(&id.result(0)).copied()
 }
 
-fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option<usize>) -> Layer {
+fn layer(graph: &Graph, id: NodeId, name: String, index: Option<usize>) -> Layer {
     let signature = graph.signature(id);
-    let weights = |k: &Kernel| {
-        k.buffers
-            .iter()
-            .map(|b| match &b.access {
-                Access::Const(data) => data.len() * b.ty.size(),
-                Access::In(_) | Access::Out(_) | Access::Scratch => 0,
-            })
-            .sum()
-    };
     let (operator, origin, macs) = graph.get(id).map_or_else(Default::default, |n| {
         (n.op.name().to_string(), n.origin.clone(), n.op.macs(&signature))
     });
@@ -222,7 +239,7 @@ fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option
         || crate::TensorType::new(crate::DType::I8, crate::Shape(vec![0])),
         |r| r.ty.clone(),
     );
-    let weights_bytes = if index.is_some() { weights(kernel) } else { 0 };
+    let (weights_bytes, live_bytes) = (0, 0);
     Layer {
         name,
         operator,
@@ -230,10 +247,20 @@ fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option
         output,
         macs,
         weights_bytes,
-        live_bytes: 0,
+        live_bytes,
         kernel: index,
         float_reason: None,
     }
+}
+
+/// Bytes of constants per kernel. An array that an earlier kernel has too is in the file once.
+fn weights(kernels: &[(NodeId, usize, Kernel)]) -> Vec<usize> {
+    let mut seen: BTreeSet<(Ty, Vec<u8>)> = BTreeSet::new();
+    let mut bytes = |b: &BufDecl| match &b.access {
+        Access::Const(data) if seen.insert((b.ty, data.to_le_bytes())) => data.len() * b.ty.size(),
+        Access::Const(_) | Access::In(_) | Access::Out(_) | Access::Scratch => 0,
+    };
+    kernels.iter().map(|(_, _, k)| k.buffers.iter().map(&mut bytes).sum()).collect()
 }
 
 /// Comment lines that tell a reader of the emitted code where a function comes from.

@@ -14,7 +14,8 @@ const LISTED: usize = 8;
 /// One `OverBudget` per exceeded budget, with a table of the biggest contributors.
 pub(crate) fn check(report: &Report, options: &Options, file: &str) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::default();
-    let t = &report.totals;
+    let Some(t) = &report.totals.code else { return Ok(()) };
+    let weights_bytes = report.totals.weights_bytes;
     let origin = Origin { file: file.to_string(), ..Origin::default() };
     if let Some(limit) = options.max_arena
         && t.arena_bytes > limit.0
@@ -23,7 +24,7 @@ pub(crate) fn check(report: &Report, options: &Options, file: &str) -> Result<()
             "the arena needs {} bytes, {} more than --max-arena {limit}\n{}",
             t.arena_bytes,
             t.arena_bytes - limit.0,
-            contributors(report, "live bytes", |l| l.live_bytes)
+            contributors(report, "live bytes", |l| l.live_bytes.unwrap_or(0))
         );
         let help = "smaller activations help: a smaller input, fewer channels or an earlier \
                     stride in the layers listed";
@@ -36,10 +37,10 @@ pub(crate) fn check(report: &Report, options: &Options, file: &str) -> Result<()
             "flash needs about {} bytes (weights {}, code about {}), {} more than --max-flash \
              {limit}\n{}",
             t.flash_bytes_estimate,
-            t.weights_bytes,
+            weights_bytes,
             t.code_bytes_estimate,
             t.flash_bytes_estimate - limit.0,
-            contributors(report, "weights bytes", |l| l.weights_bytes)
+            contributors(report, "weights bytes", |l| l.weights_bytes.unwrap_or(0))
         );
         let help = "fewer weights help; int8 weights are a quarter of float32";
         problems.push(Diagnostic::new(Code::OverBudget, origin, message).help(help));

@@ -1,8 +1,9 @@
 //! The pipeline: read, ask the target about every operator, run its passes, legalise, emit, check
 //! the budgets, report. All in memory.
 
+use crate::file_options::{InputType, IrVersion, PrecisionName};
 use crate::name::{is_identifier, is_module, model_name, module_name};
-use crate::options::{Options, RuntimeName};
+use crate::options::{CoreName, Options, RuntimeName};
 use crate::report::Report;
 use crate::{budget, capability};
 use std::collections::BTreeSet;
@@ -10,8 +11,9 @@ use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use tinycc_core::format::{self, ExternalFiles};
 use tinycc_core::graph::Graph;
 use tinycc_core::kir::{self, Module};
-use tinycc_core::{graph, lower, pass};
-use tinycc_targets::{Artifacts, EmitOptions, Target};
+use tinycc_core::{graph, pass};
+use tinycc_targets::openvino::{Bytes, FileOptions};
+use tinycc_targets::{Artifacts, EmitOptions, Kind, Product, Target};
 
 /// Compiles one model.
 #[derive(Clone, Debug)]
@@ -30,15 +32,15 @@ pub struct Output {
     pub artifacts: Artifacts,
     /// Costs.
     pub report: Report,
-    /// The kernel IR that was printed.
-    pub module: Module,
+    /// The kernel IR that was printed; targets that write the graph have none.
+    pub module: Option<Module>,
 }
 
 impl Output {
-    /// The kernel IR as readable text.
+    /// The kernel IR as readable text, when there is one.
     #[must_use]
-    pub fn kir(&self) -> String {
-        kir::text::print(&self.module)
+    pub fn kir(&self) -> Option<String> {
+        self.module.as_ref().map(kir::text::print)
     }
 }
 
@@ -100,7 +102,7 @@ impl<'a> Compiler<'a> {
         Diagnostic::new(Code::BadOption, origin, message).help(help).into()
     }
 
-    fn target(&self) -> Result<&'static dyn Target, Diagnostics> {
+    pub(crate) fn target(&self) -> Result<&'static dyn Target, Diagnostics> {
         let wanted = &self.options.target;
         tinycc_targets::target(wanted).ok_or_else(|| {
             let known: Vec<&str> = tinycc_targets::TARGETS.iter().map(|t| t.name()).collect();
@@ -200,10 +202,10 @@ impl<'a> Compiler<'a> {
         self.compile_graph(self.graph()?)
     }
 
-    fn check_options(&self) -> Result<(), Diagnostics> {
+    pub(crate) fn check_options(&self) -> Result<(), Diagnostics> {
         let target = self.target()?;
         self.name()?;
-        self.check_rust_options(target)?;
+        self.check_applicable(target)?;
         let known: Vec<&str> = target.examples().iter().map(|e| e.0).collect();
         for example in &self.options.examples {
             if !known.contains(&example.as_str()) {
@@ -226,18 +228,79 @@ impl<'a> Compiler<'a> {
     }
 
     /// Options that would have no effect are mistakes, too.
-    fn check_rust_options(&self, target: &dyn Target) -> Result<(), Diagnostics> {
-        let runtime = self.options.runtime;
+    fn check_applicable(&self, target: &dyn Target) -> Result<(), Diagnostics> {
+        let o = &self.options;
+        let (is_rust, is_graph) = (target.name() == "rust", target.kind() == Kind::Graph);
+        let (rust, graph) = ("add --target rust", "add --target ncs or --target openvino");
+        let kernels = "take a target that emits code, for example --target c";
+        let bytes = o.input_type == InputType::U8;
         let given = [
-            ("--crate".to_string(), self.options.package),
-            (format!("--runtime {runtime}"), runtime != RuntimeName::default()),
+            ("--crate".to_string(), o.package, is_rust, rust),
+            (
+                format!("--runtime {}", o.runtime),
+                o.runtime != RuntimeName::default(),
+                is_rust,
+                rust,
+            ),
+            (format!("--core {}", o.core), o.core != CoreName::default(), !is_graph, kernels),
+            ("--max-arena".into(), o.max_arena.is_some(), !is_graph, kernels),
+            ("--max-flash".into(), o.max_flash.is_some(), !is_graph, kernels),
+            (
+                format!("--precision {}", o.precision),
+                o.precision != PrecisionName::default(),
+                is_graph,
+                graph,
+            ),
+            (
+                format!("--ir-version {}", o.ir_version),
+                o.ir_version != IrVersion::default(),
+                target.name() == "openvino",
+                "the stick's software reads version 10 only; other devices: --target openvino",
+            ),
+            (format!("--input-type {}", o.input_type), bytes, is_graph, graph),
+            (
+                "--mean-values".into(),
+                o.mean_values.is_some(),
+                is_graph && bytes,
+                "add --input-type u8",
+            ),
+            (
+                "--scale-values".into(),
+                o.scale_values.is_some(),
+                is_graph && bytes,
+                "add --input-type u8",
+            ),
         ];
         let mut problems = Diagnostics::default();
-        for (option, _) in given.iter().filter(|g| g.1 && target.name() != "rust") {
+        for (option, _, _, help) in given.iter().filter(|g| g.1 && !g.2) {
             let message = format!("{option} does not apply to target {}", target.name());
-            problems.0.extend(self.bad_option(message, "add --target rust".into()).0);
+            problems.0.extend(self.bad_option(message, (*help).into()).0);
+        }
+        if o.scale_values.as_ref().is_some_and(|s| s.0.contains(&0.0)) {
+            let message = "--scale-values holds a 0, which nothing is divided by".to_string();
+            problems.0.extend(self.bad_option(message, String::new()).0);
         }
         problems.into_result(())
+    }
+
+    /// How an OpenVINO file should look, given the graph as it was read.
+    fn file_options(&self, graph: &Graph) -> FileOptions {
+        let o = &self.options;
+        let numbers = |n: &Option<crate::Numbers>| n.clone().map(|n| n.0).unwrap_or_default();
+        let bytes = (o.input_type == InputType::U8)
+            .then(|| Bytes { mean: numbers(&o.mean_values), scale: numbers(&o.scale_values) });
+        let ports =
+            graph.inputs().iter().map(|n| n.result(0)).chain(graph.outputs().iter().copied());
+        let quantization = ports
+            .filter_map(|v| graph.value(v))
+            .filter_map(|value| Some((value.name.clone(), value.quant.clone()?)))
+            .collect();
+        FileOptions {
+            precision: o.precision.into(),
+            version: o.ir_version.into(),
+            bytes,
+            quantization,
+        }
     }
 
     /// Compiles a graph made from the model, for example one with more outputs.
@@ -249,8 +312,9 @@ impl<'a> Compiler<'a> {
         let name = self.name()?;
         let core = self.options.core.into();
         capability::unsupported(&graph, target, core)?;
+        let openvino = self.file_options(&graph);
         pass::run_all(&mut graph, target.passes())?;
-        let legal = lower::legalise(graph, core)?;
+        let legal = target.legalise(graph, core)?;
         let source = self.file.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
         let emit = EmitOptions {
             name: name.clone(),
@@ -261,10 +325,15 @@ impl<'a> Compiler<'a> {
             package: self.options.package,
             runtime: self.options.runtime.into(),
             inline_weights: self.inline_weights,
+            openvino,
         };
         let emitted = target.emit(&legal, &emit)?;
         let report = Report::new(&source, &name, &self.options, &emitted);
         budget::check(&report, &self.options, &self.file)?;
-        Ok(Output { artifacts: emitted.artifacts, report, module: emitted.module })
+        let module = match emitted.product {
+            Product::Program(program) => Some(program.module),
+            Product::Network(_) => None,
+        };
+        Ok(Output { artifacts: emitted.artifacts, report, module })
     }
 }

@@ -12,8 +12,10 @@
 
 mod budget;
 mod capability;
+pub mod check;
 mod compiler;
 pub mod external;
+mod file_options;
 pub mod inspect;
 mod name;
 mod options;
@@ -26,10 +28,11 @@ pub mod write;
 
 pub use capability::{survey, unsupported};
 pub use compiler::{Compiler, Output};
+pub use file_options::{InputType, IrVersion, Numbers, PrecisionName};
 pub use name::{is_identifier, is_module, model_name, module_name};
 pub use options::{CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Size};
-pub use report::{LayerInfo, PortInfo, Report, Totals};
+pub use report::{CodeTotals, LayerInfo, PortInfo, Report, Totals};
 pub use settings::Settings;
 pub use table::{Align, Table};
 pub use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin, printable};
-pub use tinycc_targets::{Artifacts, TARGETS, target};
+pub use tinycc_targets::{Artifacts, Kind, TARGETS, target};

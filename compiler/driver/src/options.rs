@@ -1,6 +1,7 @@
 //! The user's options, declared once: the same struct is the library's input, the command line
 //! (clap), the file `tinycc.toml` and what manifests show (serde). Which source wins is in `settings`.
 
+use crate::file_options::{InputType, IrVersion, Numbers, PrecisionName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -58,6 +59,26 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     #[serde(skip_serializing_if = "is_default")]
     pub runtime: RuntimeName,
+    /// How an OpenVINO file stores real numbers; targets ncs and openvino.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: PrecisionName,
+    /// Version of an OpenVINO file; the stick takes only 10.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub ir_version: IrVersion,
+    /// What the real inputs of an OpenVINO file are fed with.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[serde(skip_serializing_if = "is_default")]
+    pub input_type: InputType,
+    /// With --input-type u8: subtracted from each byte; one number, or one per channel.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NUMBERS", allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_values: Option<Numbers>,
+    /// With --input-type u8: what the difference is then divided by.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NUMBERS", allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_values: Option<Numbers>,
 }
 
 /// Options of one target only stay out of the other targets' manifests.
@@ -79,6 +100,11 @@ impl Default for Options {
             io_layout: IoLayout::default(),
             package: false,
             runtime: RuntimeName::default(),
+            precision: PrecisionName::default(),
+            ir_version: IrVersion::default(),
+            input_type: InputType::default(),
+            mean_values: None,
+            scale_values: None,
         }
     }
 }

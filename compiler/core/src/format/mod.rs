@@ -1,8 +1,10 @@
-//! Model file formats. A reader turns bytes into a graph; nothing else of the core sees bytes.
+//! Model file formats. A reader turns bytes into a graph, a writer a graph into bytes; nothing else of
+//! the core sees bytes.
 
 mod bind;
 mod io_layout;
 pub mod onnx;
+pub mod openvino;
 mod summary;
 pub mod tflite;
 

@@ -2,6 +2,7 @@
 //! channels, elementwise loops. Each writes kernel IR; none knows a target language.
 
 pub mod affine;
+pub mod combine;
 pub mod conv;
 pub mod depthwise;
 pub mod elementwise;

@@ -22,7 +22,7 @@ pub enum PoolKind {
 /// A pooling layer with everything known but the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
-    /// Geometry; dilation 1.
+    /// Geometry.
     pub window: Window,
     /// Channels.
     pub channels: usize,
@@ -84,7 +84,7 @@ impl Pool {
             (PoolKind::Average, true) => float(0.0),
             (PoolKind::Average, false) => int(0),
             (PoolKind::Max, true) => float(f32::MIN),
-            (PoolKind::Max, false) => int(-128),
+            (PoolKind::Max, false) => int(if input.ty == Ty::U8 { 0 } else { -128 }),
         }
     }
 
@@ -92,7 +92,8 @@ impl Pool {
         let Window { y, x, .. } = self.window;
         for ky in 0..y.kernel {
             for kx in 0..x.kernel {
-                let at = first.clone() + idx((ky * x.input + kx) * self.channels);
+                let (iy, ix) = (ky * y.dilation, kx * x.dilation);
+                let at = first.clone() + idx((iy * x.input + ix) * self.channels);
                 self.tap(k, input, acc, &at);
             }
         }
@@ -101,18 +102,21 @@ impl Pool {
     fn looped(&self, k: &mut KernelBuilder, input: Buf, pixel: &Pixel, acc: &[Var], first: &Expr) {
         let Window { y, x, .. } = self.window;
         k.for_("ky", y.kernel, |k, ky| {
-            let rows =
-                if pixel.interior { int(1) } else { inside(&y, &(pixel.iy.clone() + ky.clone())) };
+            let down = ky * idx(y.dilation);
+            let rows = match pixel.interior {
+                true => int(1),
+                false => inside(&y, &(pixel.iy.clone() + down.clone())),
+            };
             k.if_(rows, |k| {
-                let row = k.let_("x1", first.clone() + ky * idx(x.input * self.channels));
+                let row = k.let_("x1", first.clone() + down * idx(x.input * self.channels));
                 k.for_("kx", x.kernel, |k, kx| {
-                    let columns = if pixel.interior {
-                        int(1)
-                    } else {
-                        inside(&x, &(pixel.ix.clone() + kx.clone()))
+                    let across = kx * idx(x.dilation);
+                    let columns = match pixel.interior {
+                        true => int(1),
+                        false => inside(&x, &(pixel.ix.clone() + across.clone())),
                     };
                     k.if_(columns, |k| {
-                        let at = k.let_("x2", row.clone() + kx * idx(self.channels));
+                        let at = k.let_("x2", row.clone() + across * idx(self.channels));
                         self.tap(k, input, acc, &at);
                     });
                 });
@@ -141,11 +145,26 @@ fn taps_inside(axis: &Axis, i: &Expr) -> Expr {
     if axis.all_interior() {
         return idx(axis.kernel);
     }
+    if axis.dilation != 1 {
+        return dilated_taps_inside(axis, i);
+    }
     let end = Expr::call(Intrinsic::MinI32, vec![i.clone() + idx(axis.kernel), idx(axis.input)]);
     if axis.before == 0 {
         return end - i.clone();
     }
     end - Expr::call(Intrinsic::MaxI32, vec![i.clone(), int(0)])
+}
+
+/// The same with taps `dilation` apart: those before the end less those before the input.
+fn dilated_taps_inside(axis: &Axis, i: &Expr) -> Expr {
+    // Taps at positions below `limit`: the distance from the first one, in dilations, rounded up.
+    let below = |limit: usize| {
+        let distance = idx(limit) - i.clone();
+        let distance = Expr::call(Intrinsic::MaxI32, vec![distance, int(0)]);
+        let taps = (distance + idx(axis.dilation - 1)) / idx(axis.dilation);
+        Expr::call(Intrinsic::MinI32, vec![taps, idx(axis.kernel)])
+    };
+    if axis.before == 0 { below(axis.input) } else { below(axis.input) - below(0) }
 }
 
 /// `sum / count`.

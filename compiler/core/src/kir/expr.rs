@@ -26,7 +26,7 @@ pub enum Ty {
     U64,
     /// IEEE 754 binary32.
     F32,
-    /// IEEE 754 binary64: conversions and comparisons; no intrinsic takes it.
+    /// IEEE 754 binary64: conversions and comparisons; of the intrinsics, only those for bits take it.
     F64,
 }
 
@@ -204,6 +204,18 @@ intrinsics! {
     Smmulr = "smmulr"(I32, I32) -> I32;
     /// Saturation to int8.
     Ssat8 = "ssat8"(I32) -> I32;
+    /// The bits of a float.
+    FloatBits = "float_bits"(F32) -> I32;
+    /// The float of these bits.
+    BitsFloat = "bits_float"(I32) -> F32;
+    /// The bits of a double.
+    DoubleBits = "double_bits"(F64) -> I64;
+    /// The double of these bits.
+    BitsDouble = "bits_double"(I64) -> F64;
+    /// The code of a float in a smaller format, which the second operand describes.
+    NarrowFloat = "narrow_float"(F32, I32) -> I32;
+    /// The float of a code in a smaller format.
+    WidenFloat = "widen_float"(I32, I32) -> F32;
     /// libm `expf`.
     Exp = "expf"(F32) -> F32;
     /// libm `logf`.
@@ -220,6 +232,20 @@ intrinsics! {
     FAbs = "fabsf"(F32) -> F32;
     /// libm `expm1f`.
     Expm1 = "expm1f"(F32) -> F32;
+    /// libm `atanf`.
+    Atan = "atanf"(F32) -> F32;
+    /// libm `cosf`.
+    Cos = "cosf"(F32) -> F32;
+    /// libm `fmodf`: the remainder of truncating division.
+    Fmod = "fmodf"(F32, F32) -> F32;
+    /// libm `log1pf`.
+    Log1p = "log1pf"(F32) -> F32;
+    /// libm `powf`.
+    Pow = "powf"(F32, F32) -> F32;
+    /// libm `rintf` as C starts: the nearest integer, the even one of two.
+    RoundEven = "rintf"(F32) -> F32;
+    /// libm `sinf`.
+    Sin = "sinf"(F32) -> F32;
 }
 
 impl Intrinsic {
@@ -236,6 +262,13 @@ impl Intrinsic {
                 | Intrinsic::Floor
                 | Intrinsic::FAbs
                 | Intrinsic::Expm1
+                | Intrinsic::Atan
+                | Intrinsic::Cos
+                | Intrinsic::Fmod
+                | Intrinsic::Log1p
+                | Intrinsic::Pow
+                | Intrinsic::RoundEven
+                | Intrinsic::Sin
         )
     }
 }

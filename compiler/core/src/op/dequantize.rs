@@ -1,4 +1,5 @@
-//! Dequantize: int8 to float32. TFLite DEQUANTIZE.
+//! Dequantize: int8 to float32. TFLite DEQUANTIZE. Weights may have a scale per channel; a kernel needs
+//! one scale.
 
 use super::{OpError, Operator, Signature};
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
@@ -17,15 +18,23 @@ impl Operator for Dequantize {
         if x.dtype() != DType::I8 {
             return Err(OpError::types(s));
         }
-        x.per_tensor()?;
+        x.quantized()?;
         Ok(vec![TensorType::new(DType::F32, x.shape().clone())])
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
-        let (scale, zero_point) = s.operand(0)?.per_tensor()?;
+        let quant = s.operand(0)?.quantized()?;
         let v = x.as_i8().ok_or_else(|| OpError::types(s))?;
-        let y = v.iter().map(|&x| dequantize(i32::from(x), scale, zero_point)).collect();
+        // One scale covers everything.
+        let stride = quant.axis.and_then(|a| x.shape.strides().get(a).copied()).unwrap_or(1).max(1);
+        let channels = quant.scales.len().max(1);
+        let y = v.iter().enumerate().map(|(i, &x)| {
+            let c = i / stride % channels;
+            let zero_point = quant.zero_points.get(c).copied().unwrap_or(0);
+            dequantize(i32::from(x), quant.scales.get(c).copied().unwrap_or(1.0), zero_point)
+        });
+        let y = y.collect();
         Ok(vec![Tensor { shape: x.shape.clone(), data: TensorData::F32(y) }])
     }
 

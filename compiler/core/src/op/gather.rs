@@ -1,12 +1,13 @@
 //! Gather: picks indices along one dimension. TFLite GATHER. Operands: data, int32 or int64 indices.
 
+use super::indexing::{Index, check_type, limited};
 use super::{OpError, Operator, QuantRule, Signature, movement};
-use crate::tensor::{DType, Tensor, TensorType};
-use crate::kernels::index::IndexMap;
-use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, idx, int};
+use crate::tensor::{Tensor, TensorType};
+use crate::kir::{KernelBuilder, idx};
 
-/// Constant indices must be in range. Indices computed at run time are limited to the range, so
-/// that no input makes the emitted code read elsewhere (TFLM stops with an error instead).
+/// Constant indices must be in range. Indices computed at run time count from the end when they are
+/// negative and are limited to the range, so that no input makes the emitted code read elsewhere
+/// (TFLM stops with an error instead).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
     /// Dimension that is indexed.
@@ -37,18 +38,11 @@ impl Gather {
     }
 }
 
-/// An index limited to the extent.
-fn limited(index: i64, extent: usize) -> usize {
-    index.clamp(0, extent as i64 - 1) as usize
-}
-
 impl Operator for Gather {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(2, 2)?;
         let (x, indices) = (s.operand(0)?, s.operand(1)?);
-        if !matches!(indices.dtype(), DType::I32 | DType::I64) {
-            return Err(OpError::types(s));
-        }
+        check_type(s)?;
         let (from, by) = (&x.shape().0, &indices.shape().0);
         let batch = self.batch_dims;
         if self.axis >= from.len()
@@ -132,51 +126,10 @@ impl Operator for Gather {
     }
 }
 
-/// How the kernel gets an index.
-enum Index {
-    /// Known now.
-    Known(IndexMap),
-    /// Read from an operand and limited to `0..=last`.
-    Read { buffer: crate::kir::Buf, last: i64 },
-}
-
-impl Index {
-    fn declare(
-        s: &Signature<'_>,
-        k: &mut KernelBuilder,
-        extent: usize,
-    ) -> Result<Self, OpError> {
-        if let Some(values) = s.operand(1)?.constant.and_then(Tensor::to_i64) {
-            let values: Vec<usize> = values.iter().map(|&i| limited(i, extent)).collect();
-            return Ok(Index::Known(IndexMap::declare(k, "index", &values)));
-        }
-        let buffer = k.operand(s, 1, "indices")?;
-        Ok(Index::Read { buffer, last: extent as i64 - 1 })
-    }
-
-    fn at(&self, k: &mut KernelBuilder, i: Expr) -> Expr {
-        match self {
-            Index::Known(map) => map.at(k, i),
-            Index::Read { buffer, last } if buffer.ty == Ty::I64 => {
-                let wide = |v: i64| Expr::Int(v, Ty::I64);
-                let raw = k.load(*buffer, i);
-                let raw = k.let_("raw", raw);
-                let below = raw.clone().lt(wide(0));
-                let above = raw.clone().gt(wide(*last));
-                below.select(wide(0), above.select(wide(*last), raw)).cast(Ty::I32)
-            }
-            Index::Read { buffer, last } => {
-                let raw = k.load(*buffer, i);
-                Expr::call(Intrinsic::Clamp, vec![raw, int(0), int(*last)])
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::TensorData;
+    use crate::tensor::{DType, TensorData};
     use crate::op::testing::{Spec, check, graph_of};
 
     #[test]

@@ -8,6 +8,8 @@ mod additive;
 mod arg;
 mod binary;
 mod gate;
+mod indexing;
+mod integer;
 mod movement;
 mod pool;
 mod recurrent;
@@ -20,15 +22,20 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
+pub use crate::kernels::combine::Combine;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
 pub use arg::ArgAttributes;
+pub use bitwise::Connective;
+pub use compare::Relation;
 pub use gate::GateFunction;
+pub use math::Function;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
 pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
+pub use roi_align::Pooling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -160,13 +167,17 @@ operators! {
     ArgMin => arg_min,
     AveragePool2d => average_pool2d,
     BatchMatmul => batch_matmul,
+    Bitwise => bitwise,
     BroadcastTo => broadcast_to,
     Cast => cast,
+    Compare => compare,
     Concat => concat,
     Conv2d => conv2d,
+    Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
+    Determinant => determinant,
     Div => div,
     Elu => elu,
     Exp => exp,
@@ -174,6 +185,8 @@ operators! {
     Floor => floor,
     FullyConnected => fully_connected,
     Gather => gather,
+    GatherElements => gather_elements,
+    GatherNd => gather_nd,
     Gelu => gelu,
     Gru => gru,
     HardSwish => hard_swish,
@@ -183,26 +196,35 @@ operators! {
     LogSoftmax => log_softmax,
     Logistic => logistic,
     Lstm => lstm,
+    Math => math,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
     Mean => mean,
     Minimum => minimum,
     MirrorPad => mirror_pad,
+    Mod => modulo,
     Mul => mul,
     Neg => neg,
     PRelu => prelu,
     Pack => pack,
     Pad => pad,
+    Pow => pow,
     Quantize => quantize,
     ReduceMax => reduce_max,
     ReduceMin => reduce_min,
+    ReduceProd => reduce_prod,
     Relu => relu,
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rnn => rnn,
-    Round => round,
+    RoiAlign => roi_align,
     Rsqrt => rsqrt,
+    ScatterElements => scatter_elements,
+    ScatterNd => scatter_nd,
+    Select => select,
+    Shift => shift,
+    Sign => sign,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,
@@ -215,6 +237,7 @@ operators! {
     Table => table,
     Tanh => tanh,
     Tile => tile,
+    TopK => top_k,
     Transpose => transpose,
     TransposeConv => transpose_conv,
     Unpack => unpack,

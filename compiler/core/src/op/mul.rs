@@ -1,6 +1,6 @@
 //! Mul with broadcasting and fused activation. TFLite MUL.
 
-use super::{OpError, Operator, Reuse, Signature, binary};
+use super::{OpError, Operator, Reuse, Signature, binary, integer};
 use crate::tensor::{DType, Tensor, TensorType};
 use crate::kir::{KernelBuilder, int};
 use crate::numeric::{Activation, Multiplier};
@@ -35,10 +35,14 @@ impl Mul {
 
 impl Operator for Mul {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
-        binary::infer(s, &[DType::I8, DType::F32])
+        binary::infer_activated(s, self.activation, &[DType::I8, DType::F32])
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        if integer::is_plain(s) {
+            // Wraps from 2^127 on: the low bits are right.
+            return binary::eval_int(s, inputs, i128::wrapping_mul);
+        }
         if s.operand(0)?.dtype() == DType::F32 {
             return binary::eval_f32(s, inputs, |a, b| self.activation.apply_f32(a * b));
         }
@@ -52,7 +56,11 @@ impl Operator for Mul {
     }
 
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
-        if s.operand(0)?.dtype() == DType::F32 {
+        let dtype = s.operand(0)?.dtype();
+        if integer::is_plain(s) {
+            return binary::lower_int(s, k, integer::wrapping(dtype), |_, a, b| a * b);
+        }
+        if dtype == DType::F32 {
             return binary::lower(s, k, |_, a, b| self.activation.lower_f32(a * b));
         }
         let r = self.rescale(s)?;
@@ -77,6 +85,14 @@ mod tests {
             let to = QuantParams::per_tensor(y, -7).half_even();
             check_quant(Mul { activation: Activation::Relu }, &operands, &to);
         }
+    }
+
+    #[test]
+    fn integers_wrap() {
+        let op = Mul { activation: Activation::None };
+        crate::op::testing::check_integers(op, |dtype| {
+            [Spec::of(dtype, &[2, 1, 3]), Spec::of(dtype, &[2, 3])]
+        });
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct PoolAttributes {
     pub window: (usize, usize),
     /// Vertical and horizontal step.
     pub stride: (usize, usize),
+    /// Vertical and horizontal distance between taps.
+    pub dilation: (usize, usize),
     /// Padding scheme; padded positions do not count.
     pub padding: Padding,
     /// Fused activation.
@@ -29,13 +31,21 @@ impl PoolAttributes {
     fn pool(&self, s: &Signature<'_>, kind: PoolKind) -> Result<Pool, OpError> {
         let shape = s.operand(0)?.shape();
         let [batch, h, w, channels] = dims4(shape, "input")?;
-        let axis = |input, kernel, stride, ends| {
-            Axis::new(input, kernel, stride, 1, ends).ok_or_else(|| {
+        let axis = |input, kernel, stride, dilation, ends| {
+            let axis = Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
                 OpError::invalid(format!(
                     "input {shape}, window {:?} and stride {:?} give no output",
                     self.window, self.stride
                 ))
-            })
+            })?;
+            if !meets_input(&axis) {
+                return Err(OpError::unsupported(format!(
+                    "input {shape}: some window {:?} lies in the padding entirely",
+                    self.window
+                ))
+                .help("paddings should be smaller than the window"));
+            }
+            Ok(axis)
         };
         let (kh, kw) = self.window;
         if kh.checked_mul(kw).is_none_or(|taps| taps > MAX_TAPS) {
@@ -43,8 +53,9 @@ impl PoolAttributes {
                 "the window {kh}x{kw} has more than {MAX_TAPS} taps"
             )));
         }
-        let y = axis(h, kh, self.stride.0, self.padding.rows())?;
-        let x = axis(w, kw, self.stride.1, self.padding.columns())?;
+        let (stride, dilation) = (self.stride, self.dilation);
+        let y = axis(h, kh, stride.0, dilation.0, self.padding.rows())?;
+        let x = axis(w, kw, stride.1, dilation.1, self.padding.columns())?;
         let window = Window { batch, y, x };
         let quant = s.results.first().and_then(|r| r.quant);
         let rounding = quant.map_or_else(Rounding::default, |q| q.rounding);
@@ -54,16 +65,21 @@ impl PoolAttributes {
     /// Result type.
     ///
     /// # Errors
-    /// Other than one NHWC operand of int8 (per tensor) or float32, or no output.
+    /// Other than one NHWC operand of int8 (per tensor) or float32, or no output; the maximum also takes
+    /// int8 and uint8 without quantization.
     pub fn infer(&self, s: &Signature<'_>, kind: PoolKind) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        match s.arithmetic()? {
-            Arithmetic::Real => {}
-            Arithmetic::Int8 => {
-                x.per_tensor()?;
-                s.result(0)?.per_tensor()?;
+        if !is_plain(s, kind)? {
+            match s.arithmetic()? {
+                Arithmetic::Real => {}
+                Arithmetic::Int8 => {
+                    x.per_tensor()?;
+                    s.result(0)?.per_tensor()?;
+                }
             }
+        } else if self.activation != Activation::None {
+            return Err(OpError::types(s));
         }
         let pool = self.pool(s, kind)?;
         let Window { batch, y, x: columns } = pool.window;
@@ -86,6 +102,15 @@ impl PoolAttributes {
     ) -> Result<Vec<Tensor>, OpError> {
         let pool = self.pool(s, kind)?;
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
+        let shape = s.result(0)?.shape().clone();
+        if is_plain(s, kind)? {
+            let data = match &x.data {
+                TensorData::I8(v) => TensorData::I8(each_window(&pool, v, largest)),
+                TensorData::U8(v) => TensorData::U8(each_window(&pool, v, largest)),
+                _other => return Err(OpError::types(s)),
+            };
+            return Ok(vec![Tensor { shape, data }]);
+        }
         let data = match s.elements(x)? {
             Elements::Int8(v) => {
                 let (scale, zero_point) = s.result(0)?.per_tensor()?;
@@ -97,7 +122,7 @@ impl PoolAttributes {
                 TensorData::F32(each_window(&pool, v, |t| self.activation.apply_f32(real(t))))
             }
         };
-        Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data }])
+        Ok(vec![Tensor { shape, data }])
     }
 
     /// Windows that start at their own result (no padding before, same extents) read nothing that
@@ -129,6 +154,10 @@ impl PoolAttributes {
             pool.build(k, buffers, &|v| self.activation.lower_f32(v));
             return Ok(());
         }
+        if is_plain(s, kind)? {
+            pool.build(k, buffers, &|v| v);
+            return Ok(());
+        }
         let (scale, zero_point) = s.result(0)?.per_tensor()?;
         let (lo, hi) = self.activation.range_i8(scale, zero_point);
         let all = (lo, hi) == (-128, 127);
@@ -137,22 +166,49 @@ impl PoolAttributes {
     }
 }
 
+/// Whether the elements are plain integers: only the maximum is defined for them.
+fn is_plain(s: &Signature<'_>, kind: PoolKind) -> Result<bool, OpError> {
+    let x = s.operand(0)?;
+    let is_byte = matches!(x.dtype(), DType::I8 | DType::U8);
+    Ok(kind == PoolKind::Max && is_byte && x.quant.is_none())
+}
+
+fn largest<T: Copy + Ord + Default>(taps: &[T]) -> T {
+    taps.iter().copied().max().unwrap_or_default()
+}
+
+/// Most results for which each window is looked at.
+const MAX_LOOKED_AT: usize = 1 << 16;
+
+/// Whether every window has a tap inside the input. `false` also for extents too large to tell.
+fn meets_input(axis: &Axis) -> bool {
+    let span = (axis.kernel - 1) * axis.dilation;
+    if axis.before <= span && axis.dilation <= axis.input {
+        // Neighbouring taps cannot skip the input: what remains is a window that starts behind it.
+        return axis.position(axis.output - 1, 0) < axis.input as i64;
+    }
+    axis.output <= MAX_LOOKED_AT && (0..axis.output).all(|o| positions(axis, o).next().is_some())
+}
+
+/// Positions of the taps of window `o` that lie inside the input.
+fn positions(axis: &Axis, o: usize) -> impl Iterator<Item = usize> {
+    let (first, step) = (axis.position(o, 0), axis.dilation as i64);
+    let start = if first < 0 { first.rem_euclid(step) } else { first };
+    let last = first.saturating_add((axis.kernel as i64 - 1).saturating_mul(step));
+    let end = last.saturating_add(1).clamp(0, axis.input as i64);
+    (start.max(0)..end).step_by(axis.dilation.max(1)).map(|i| i as usize)
+}
+
 fn each_window<T: Copy>(pool: &Pool, data: &[T], f: impl Fn(&[T]) -> T) -> Vec<T> {
     let Window { batch, y, x } = pool.window;
     let mut out = Vec::new();
     let mut taps = Vec::new();
-    // Positions of a window that lie inside the input.
-    let span = |axis: &Axis, o: usize| {
-        let first = axis.position(o, 0);
-        let last = first + axis.kernel as i64;
-        first.clamp(0, axis.input as i64) as usize..last.clamp(0, axis.input as i64) as usize
-    };
     for n in 0..batch {
         for (oy, ox) in (0..y.output).flat_map(|oy| (0..x.output).map(move |ox| (oy, ox))) {
             for c in 0..pool.channels {
                 taps.clear();
-                for iy in span(&y, oy) {
-                    for ix in span(&x, ox) {
+                for iy in positions(&y, oy) {
+                    for ix in positions(&x, ox) {
                         taps.push(data[((n * y.input + iy) * x.input + ix) * pool.channels + c]);
                     }
                 }
@@ -177,17 +233,30 @@ pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(PoolAttributes) -> O) 
         ((1, 1), (1, 1), Padding::Valid),
     ] {
         for activation in [Activation::None, Activation::Relu6, Activation::ReluN1To1] {
-            let attributes = PoolAttributes { window, stride, padding, activation };
+            let dilation = (1, 1);
+            let attributes = PoolAttributes { window, stride, dilation, padding, activation };
             let op = || make(attributes.clone());
             check(op(), &[Spec::i8(&[2, 6, 5, 7], 0.05, -11)], &[(0.05, -11)]);
             check(op(), &[Spec::f32(&[1, 6, 5, 3])], &[]);
         }
     }
+    for (window, dilation, padding) in [
+        ((2, 2), (2, 3), Padding::Valid),
+        ((3, 2), (2, 2), Padding::Same),
+        ((2, 3), (2, 1), Padding::Explicit { rows: (2, 1), columns: (0, 2) }),
+        // Taps 5 apart over 5 columns: a window keeps one of them.
+        ((2, 2), (3, 5), Padding::Explicit { rows: (3, 3), columns: (4, 2) }),
+    ] {
+        let (stride, activation) = ((2, 1), Activation::None);
+        let op = || make(PoolAttributes { window, stride, dilation, padding, activation });
+        check(op(), &[Spec::i8(&[2, 6, 5, 7], 0.05, -11)], &[(0.05, -11)]);
+        check(op(), &[Spec::f32(&[1, 6, 5, 3])], &[]);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Spec, graph_of};
+    use super::super::testing::{Spec, check, graph_of};
     use super::*;
     use crate::op::{MaxPool2d, Op};
 
@@ -196,6 +265,7 @@ mod tests {
         let good = PoolAttributes {
             window: (2, 2),
             stride: (1, 1),
+            dilation: (1, 1),
             padding: Padding::Same,
             activation: Activation::None,
         };
@@ -203,11 +273,17 @@ mod tests {
         let node = graph.schedule()[1];
         let s = graph.signature(node);
         let huge = i32::MAX as usize;
+        let explicit = |a, b| Padding::Explicit { rows: (a, b), columns: (0, 0) };
         for bad in [
             PoolAttributes { window: (huge, huge), ..good.clone() },
             PoolAttributes { window: (0, 1), ..good.clone() },
             PoolAttributes { window: (4, 1), padding: Padding::Valid, ..good.clone() },
             PoolAttributes { stride: (0, 1), ..good.clone() },
+            PoolAttributes { dilation: (0, 1), ..good.clone() },
+            PoolAttributes { padding: explicit(2, 0), ..good.clone() },
+            PoolAttributes { padding: explicit(0, 2), ..good.clone() },
+            PoolAttributes { padding: explicit(huge, 0), ..good.clone() },
+            PoolAttributes { dilation: (7, 1), padding: explicit(4, 4), ..good.clone() },
         ] {
             assert!(bad.infer(&s, PoolKind::Max).is_err(), "{bad:?}");
         }
@@ -216,5 +292,20 @@ mod tests {
             wide.infer(&s, PoolKind::Max).map(|t| t[0].shape.0.clone()),
             Ok(vec![1, 1, 1, 1])
         );
+    }
+    #[test]
+    fn maximum_of_plain_bytes() {
+        for dtype in [DType::I8, DType::U8] {
+            for padding in [Padding::Valid, Padding::Same] {
+                let op = MaxPool2d(PoolAttributes {
+                    window: (3, 2),
+                    stride: (1, 2),
+                    dilation: (1, 2),
+                    padding,
+                    activation: Activation::None,
+                });
+                check(op, &[Spec::of(dtype, &[2, 5, 6, 5])], &[]);
+            }
+        }
     }
 }

@@ -127,6 +127,39 @@ pub(crate) fn check_quant(op: impl Into<Op>, operands: &[Spec], quant: &QuantPar
     }
 }
 
+/// The types of plain integers.
+pub(crate) const INTEGERS: [DType; 8] =
+    [DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64];
+
+/// The smallest, the largest and some small integers of a type.
+pub(crate) fn extremes(dtype: DType) -> Vec<i128> {
+    let (lo, hi) = super::integer::limits(dtype);
+    [lo, lo + 1, -7, -1, 0, 1, 2, 5, 31, 64, hi - 1, hi].into_iter().filter(|v| *v >= lo).collect()
+}
+
+/// Runs the test for a binary operator on every type of plain integers: random operands as given,
+/// and every pair of extreme ones.
+pub(crate) fn check_integers(op: impl Into<Op> + Clone, operands: impl Fn(DType) -> [Spec; 2]) {
+    for dtype in INTEGERS {
+        check(op.clone(), &operands(dtype), &[]);
+        let extremes = extremes(dtype);
+        let data = || TensorData::from_i128(dtype, &extremes).expect("integers");
+        let column = Spec::of(dtype, &[extremes.len(), 1]).data(data());
+        check(op.clone(), &[column, Spec::of(dtype, &[extremes.len()]).data(data())], &[]);
+    }
+}
+
+/// Runs the test for a unary operator on every type of plain integers.
+pub(crate) fn check_integers_unary(op: impl Into<Op> + Clone) {
+    for dtype in INTEGERS {
+        check_data(
+            op.clone(),
+            TensorData::from_i128(dtype, &extremes(dtype)).expect("integers"),
+            &[],
+        );
+    }
+}
+
 /// The graph of one operator on the given operands.
 pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Graph {
     let quant: Vec<QuantParams> =

@@ -5,13 +5,21 @@ use crate::diagnostic::Diagnostics;
 use crate::graph::verify::is_data;
 use crate::graph::{Graph, Value};
 use crate::op::{Constant, Op, Signature, ValueInfo};
+use crate::tensor::DType;
 use std::sync::Arc;
 
 /// The pass.
 pub const PASS: Pass = Pass {
     name: "fold-constants",
     about: "evaluate operators whose operands are all constant",
-    run,
+    run: |graph| run(graph, true),
+};
+
+/// The pass for targets that store int8 weights: a Dequantize of a constant stays.
+pub const KEEP_QUANTIZED: Pass = Pass {
+    name: "fold-constants-but-weights",
+    about: "evaluate operators whose operands are all constant, but not the dequantization of weights",
+    run: |graph| run(graph, false),
 };
 
 /// Results larger than this stay operators: folding must not blow up flash.
@@ -42,7 +50,7 @@ fn is_costly(op: &Op, s: &Signature<'_>) -> bool {
     windowed && elements(&s.operands).saturating_mul(elements(&s.results)) > MAX_PRODUCT
 }
 
-fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
+fn run(graph: &mut Graph, fold_weights: bool) -> Result<usize, Diagnostics> {
     let (mut changes, mut total) = (0, 0usize);
     for id in graph.schedule() {
         let Some(node) = graph.get(id) else { continue };
@@ -53,7 +61,9 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
         };
         let bytes = node.results.iter().fold(0usize, |n, v| n.saturating_add(v.ty.bytes()));
         let fits = bytes <= MAX_BYTES && total + bytes <= MAX_TOTAL_BYTES;
-        if !fits || is_costly(&node.op, &signature) {
+        let is_weights = matches!(node.op, Op::Dequantize(_))
+            && matches!(signature.operands.first().map(ValueInfo::dtype), Some(DType::I8));
+        if !fits || is_costly(&node.op, &signature) || (is_weights && !fold_weights) {
             continue;
         }
         total += bytes;
@@ -78,7 +88,7 @@ mod tests {
     use crate::numeric::Activation;
     use crate::op::MaxPool2d;
     use crate::op::PoolAttributes;
-    use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
+    use crate::tensor::{Shape, Tensor, TensorData, TensorType};
 
     /// Nodes left after folding a maximum over windows of `window` on a constant image.
     fn folded(extent: usize, window: usize) -> usize {
@@ -89,6 +99,7 @@ mod tests {
         let mut graph = Graph::new();
         let image = graph.add(Constant { tensor }.into(), vec![value.clone()], Origin::default());
         let pool = MaxPool2d(PoolAttributes {
+            dilation: (1, 1),
             window: (window, window),
             stride: (1, 1),
             padding: Padding::Same,
@@ -96,7 +107,7 @@ mod tests {
         });
         let pool = graph.add_with(pool.into(), &[image.result(0)], vec![value], Origin::default());
         graph.set_outputs(vec![pool.result(0)]);
-        run(&mut graph).expect("folds");
+        run(&mut graph, true).expect("folds");
         graph.nodes().len()
     }
 

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::op::{
     Concat, Constant, FullyConnected, Mean, Op, Operator, Pad, ReduceAttributes, ReduceMax,
-    ReduceMin, Reshape, Signature, Slice, Split, Sum, Transpose, ValueInfo,
+    ReduceMin, ReduceProd, Reshape, Signature, Slice, Split, Sum, Transpose, ValueInfo,
 };
 use crate::tensor::{Shape, Tensor, TensorType};
 use std::sync::Arc;
@@ -53,10 +53,11 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::LeakyRelu(_)
         | Op::Log(_)
         | Op::Logistic(_)
+        | Op::Math(_)
         | Op::Neg(_)
         | Op::Relu(_)
-        | Op::Round(_)
         | Op::Rsqrt(_)
+        | Op::Sign(_)
         | Op::Sqrt(_)
         | Op::Square(_)
         | Op::Tanh(_)
@@ -70,7 +71,13 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Maximum(_)
         | Op::Minimum(_)
         | Op::SquaredDifference(_)
-        | Op::PRelu(_) => binary(graph, id),
+        | Op::Compare(_)
+        | Op::Bitwise(_)
+        | Op::Shift(_)
+        | Op::Mod(_)
+        | Op::Pow(_)
+        | Op::Select(_)
+        | Op::PRelu(_) => broadcasting(graph, id),
         Op::Concat(c) => concat(graph, id, c.axis),
         Op::Pad(p) => pad(graph, id, &p),
         Op::Slice(s) => slice(graph, id, &s),
@@ -79,6 +86,7 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         Op::Sum(a) => reduce(graph, id, a.0, |a| Sum(a).into()),
         Op::ReduceMax(a) => reduce(graph, id, a.0, |a| ReduceMax(a).into()),
         Op::ReduceMin(a) => reduce(graph, id, a.0, |a| ReduceMin(a).into()),
+        Op::ReduceProd(a) => reduce(graph, id, a.0, |a| ReduceProd(a).into()),
         Op::FullyConnected(f) => fully_connected(graph, id, &f),
         Op::Reshape(r) => merge_reshapes(graph, id, &r.shape),
         Op::Input(_)
@@ -89,9 +97,13 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::BatchMatmul(_)
         | Op::BroadcastTo(_)
         | Op::Conv2d(_)
+        | Op::Cumulative(_)
         | Op::DepthToSpace(_)
         | Op::DepthwiseConv2d(_)
+        | Op::Determinant(_)
         | Op::Gather(_)
+        | Op::GatherElements(_)
+        | Op::GatherNd(_)
         | Op::Gru(_)
         | Op::L2Normalization(_)
         | Op::LogSoftmax(_)
@@ -101,11 +113,15 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Pack(_)
         | Op::ResizeBilinear(_)
         | Op::ResizeNearest(_)
+        | Op::RoiAlign(_)
+        | Op::ScatterElements(_)
+        | Op::ScatterNd(_)
         | Op::Rnn(_)
         | Op::Softmax(_)
         | Op::SpaceToDepth(_)
         | Op::Table(_)
         | Op::Tile(_)
+        | Op::TopK(_)
         | Op::TransposeConv(_)
         | Op::Unpack(_) => None,
     }
@@ -206,25 +222,25 @@ fn unary(graph: &mut Graph, id: NodeId) -> Option<()> {
     sink(graph, id, op, &[source], &p)
 }
 
-/// Both operands transposed alike, or one of them constant.
-fn binary(graph: &mut Graph, id: NodeId) -> Option<()> {
+/// All operands transposed alike, but for constant ones and scalars.
+fn broadcasting(graph: &mut Graph, id: NodeId) -> Option<()> {
     let operands = graph.operands(id);
-    let [a, b] = operands.as_slice() else { return None };
-    let (found_a, found_b) = (transposed(graph, *a), transposed(graph, *b));
-    let p = found_a.as_ref().or(found_b.as_ref())?.1.clone();
+    let p = operands.iter().find_map(|&v| transposed(graph, v))?.1;
     // Broadcasting aligns the last dimensions: a shorter transposed operand would align anew.
     if graph.get(id)?.results.first()?.ty.shape.rank() != p.len() {
         return None;
     }
-    let side = |graph: &mut Graph, value: ValueId, found: Option<(ValueId, Vec<usize>)>| match found
-    {
-        Some((source, q)) => (q == p).then_some(source),
-        None => constant_before(graph, id, value, &p),
-    };
-    let x = side(graph, *a, found_a)?;
-    let y = side(graph, *b, found_b)?;
+    let mut sources = Vec::new();
+    for &value in &operands {
+        let source = match transposed(graph, value) {
+            Some((source, q)) => (q == p).then_some(source),
+            None if graph.value(value)?.ty.shape.rank() == 0 => Some(value),
+            None => constant_before(graph, id, value, &p),
+        };
+        sources.push(source?);
+    }
     let op = graph.get(id)?.op.clone();
-    sink(graph, id, op, &[x, y], &p)
+    sink(graph, id, op, &sources, &p)
 }
 
 /// The constant that, transposed by `p`, broadcasts as `value` does.

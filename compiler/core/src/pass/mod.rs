@@ -1,5 +1,6 @@
 //! Passes: named graph rewrites, run in a list, the verifier after each one, always.
 
+mod dequantize_graph;
 mod fold_constants;
 mod fuse_activation;
 mod fuse_quantization;
@@ -43,6 +44,24 @@ pub const ALL: &[Pass] = &[
 
 /// What code targets need before lowering.
 pub const LEGALISE: &[Pass] = ALL;
+
+/// What graph targets need that compute with real numbers.
+pub const REAL: &[Pass] = &[
+    fold_constants::KEEP_QUANTIZED,
+    layout::PASS,
+    dequantize_graph::DROP,
+    remove_dead::PASS,
+    materialise_outputs::PASS,
+];
+
+/// What graph targets need that compute with quantized numbers through FakeQuantize.
+pub const FAKE_QUANTIZED: &[Pass] = &[
+    fold_constants::KEEP_QUANTIZED,
+    layout::PASS,
+    dequantize_graph::KEEP,
+    remove_dead::PASS,
+    materialise_outputs::PASS,
+];
 
 /// Runs `passes` in order, verifying before the first and after each.
 ///

@@ -5,10 +5,10 @@ use clap::{ArgMatches, ValueEnum};
 use std::path::PathBuf;
 use tinycc::{Compiler, Options, Output, Settings};
 
-/// Compile a model to source files.
+/// Compile a model to source files, or to a file for OpenVINO.
 ///
-/// Writes NAME.h and NAME.c (target c), or NAME.rs and NAME.weights (target rust), and NAME.json;
-/// prints what the model costs.
+/// Writes NAME.h and NAME.c (target c), NAME.rs and NAME.weights (target rust), or NAME.xml and NAME.bin
+/// (targets ncs and openvino), and NAME.json; prints what the model costs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,6 +16,7 @@ Examples:
   tinycc compile kws.tflite --config tinycc.toml
   tinycc compile kws.tflite --core cortex-m4 --max-arena 16K --max-flash 128K
   tinycc compile kws.tflite --example host --example qemu-mps2-an386
+  tinycc compile kws.tflite --target ncs --example openvino-python
   tinycc compile kws.tflite --report json > kws-report.json
   tinycc compile kws.tflite --emit ir --after fold-constants
   tinycc compile net.onnx --input-shape image=1x3x96x96")]
@@ -103,7 +104,10 @@ fn print_form(
     }
     let text = match emit {
         Emit::Ir => compiler.ir(args.after.as_deref())?,
-        Emit::Kir => compiler.compile()?.kir(),
+        Emit::Kir => compiler.compile()?.kir().ok_or_else(|| {
+            let target = &compiler.options().target;
+            Failure::Message(format!("--emit kir: target {target} has no kernels"))
+        })?,
         Emit::C | Emit::Rust => {
             let target = if emit == Emit::C { "c" } else { "rust" };
             if compiler.options().target != target {

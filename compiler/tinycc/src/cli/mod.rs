@@ -1,6 +1,7 @@
 //! Command line: parsing, dispatch, printing and exit codes. What the commands do is in the
 //! library; each command's own arguments are in its file.
 
+mod check;
 mod compile;
 mod inspect;
 mod lists;
@@ -12,7 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use tinycc::Diagnostics;
 
-/// Compiles small neural networks (.tflite or .onnx) to standalone C or no_std Rust for microcontrollers.
+/// Compiles small neural networks (.tflite or .onnx) to standalone C or no_std Rust for
+/// microcontrollers, or to OpenVINO files for the Neural Compute Stick 2, CPUs, GPUs and NPUs.
 #[derive(Debug, Parser)]
 #[command(name = "tinycc", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -31,12 +33,14 @@ Examples:
   tinycc compile model.tflite --out out
   tinycc compile model.tflite --example host --out out
   tinycc inspect model.onnx
+  tinycc check model.onnx --target ncs
   tinycc verify model.tflite --layers";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(Box<compile::Args>),
     Inspect(inspect::Args),
+    Check(Box<check::Args>),
     Verify(Box<verify::Args>),
     Passes(lists::PassesArgs),
     Targets(lists::TargetsArgs),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Compile(args) => compile::run(&args, given, shell),
         Command::Inspect(args) => inspect::run(&args, shell),
+        Command::Check(args) => check::run(&args, shell),
         Command::Verify(args) => verify::run(&args, shell),
         Command::Passes(args) => lists::passes(&args, shell),
         Command::Targets(args) => lists::targets(&args, shell),

@@ -9,7 +9,6 @@ mod external;
 mod flow;
 mod function;
 mod inputs;
-mod ints;
 pub mod ops;
 mod order;
 mod quant;

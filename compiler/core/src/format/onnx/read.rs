@@ -6,7 +6,7 @@ use super::build::{Builder, Memo};
 use super::function::Functions;
 use super::ops::{Context, find};
 use super::scope::{Entry, Scope};
-use super::{external, flow, inputs, ints, order, tensor, wire};
+use super::{external, flow, inputs, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
@@ -316,19 +316,6 @@ impl Reader<'_> {
         let opset = site.scope.opset;
         let read = find(operator, opset).ok_or_else(|| unknown(site.node, opset))?;
         let mut builder = self.builder(site);
-        if let [Some(a)] = operands.as_slice()
-            && let Some(x) = builder.data(*a)
-            && let Some(folded) = ints::unary(operator, &x)?
-        {
-            return Ok(vec![builder.constant(folded)]);
-        }
-        if let [Some(a), Some(b)] = operands.as_slice()
-            && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
-            && let Some(folded) = ints::binary(operator, &x, &y, *builder.budget)?
-        {
-            *builder.budget -= folded.ty().bytes();
-            return Ok(vec![builder.constant(folded)]);
-        }
         let mut operands = operands;
         if !takes_quantized(operator) {
             // To it they are plain integers: their quantization is that of other readers.

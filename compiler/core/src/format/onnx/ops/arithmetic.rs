@@ -3,8 +3,8 @@
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
-use crate::op::{Add, Div, Mul, Op, OpError, Sub};
-use crate::tensor::{Shape, Tensor, TensorData};
+use crate::op::{Add, Cast, Div, Mul, Op, OpError, Sub};
+use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 type Made = Result<ValueId, OpError>;
 
@@ -76,6 +76,19 @@ impl Builder<'_> {
     /// None in practice.
     pub fn number(&mut self, value: f32) -> Made {
         self.tensor(Vec::new(), TensorData::F32(vec![value]))
+    }
+
+    /// One number without dimensions, of the type that arithmetic with `like` takes.
+    ///
+    /// # Errors
+    /// A type without numbers.
+    pub fn number_like(&mut self, like: ValueId, value: f64) -> Made {
+        let to = match self.ty(like).dtype {
+            DType::F16 | DType::BF16 => DType::F32,
+            other => other,
+        };
+        let number = self.tensor(Vec::new(), TensorData::F64(vec![value]))?;
+        self.add(Cast { to }, &[number])
     }
 
     /// A constant of these extents.

@@ -2,172 +2,27 @@
 //! and after, which the pass `layout` moves and cancels.
 
 use super::Context;
-use crate::format::onnx::build::{Builder, TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
+use super::spatial::{Plane, Span, Windows};
+use crate::format::onnx::build::{Builder, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{Add, BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, Mul, OpError};
 use crate::tensor::{Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
-
-/// Geometry of a window over one or two spatial dimensions; one dimension counts as columns.
-#[derive(Clone, Copy, Debug)]
-pub struct Spatial {
-    /// Height and width of the window.
-    pub kernel: (usize, usize),
-    /// Steps.
-    pub stride: (usize, usize),
-    /// Distances between taps.
-    pub dilation: (usize, usize),
-    /// Added positions.
-    pub padding: Padding,
-}
-
-/// Height and width of a list attribute over `rank` spatial dimensions, none below `least`; one
-/// dimension counts as columns.
-///
-/// # Errors
-/// Another number of values, or one that is too small.
-pub fn pair(
-    values: &[i64],
-    rank: usize,
-    least: i64,
-    name: &str,
-) -> Result<(usize, usize), OpError> {
-    let wrong = || OpError::invalid(format!("attribute \"{name}\" = {values:?} is not possible"));
-    if values.len() != rank || values.iter().any(|&v| v < least) {
-        return Err(wrong());
-    }
-    let get = |i: usize| usize::try_from(values[i]).map_err(|_| wrong());
-    if rank == 1 { Ok((1, get(0)?)) } else { Ok((get(0)?, get(1)?)) }
-}
-
-impl Spatial {
-    /// From the attributes of a node over `input` (NCW or NCHW extents).
-    ///
-    /// # Errors
-    /// Other ranks; attributes that do not fit.
-    pub fn read(
-        c: &Context<'_, '_>,
-        input: &[usize],
-        kernel: Option<(usize, usize)>,
-    ) -> Result<Self, OpError> {
-        let rank = input.len().saturating_sub(2);
-        if !(1..=2).contains(&rank) {
-            return Err(OpError::unsupported(format!(
-                "{rank} spatial dimensions are not supported, only 1 and 2"
-            )));
-        }
-        let of = |name: &str| -> Result<(usize, usize), OpError> {
-            match c.attributes.ints(name)? {
-                Some(values) => pair(values, rank, 1, name),
-                None => Ok((1, 1)),
-            }
-        };
-        let kernel = match (kernel, c.attributes.ints("kernel_shape")?) {
-            (Some(kernel), _) => kernel,
-            (None, Some(values)) => pair(values, rank, 1, "kernel_shape")?,
-            (None, None) => {
-                return Err(OpError::invalid("attribute \"kernel_shape\" is missing"));
-            }
-        };
-        let (stride, dilation) = (of("strides")?, of("dilations")?);
-        let mut s = Self { kernel, stride, dilation, padding: Padding::Valid };
-        s.padding = s.read_padding(c, input, rank)?;
-        Ok(s)
-    }
-
-    fn read_padding(
-        &self,
-        c: &Context<'_, '_>,
-        input: &[usize],
-        rank: usize,
-    ) -> Result<Padding, OpError> {
-        match c.attributes.text("auto_pad")?.unwrap_or("NOTSET") {
-            "NOTSET" => {}
-            "VALID" => return Ok(Padding::Valid),
-            "SAME_UPPER" => return Ok(Padding::Same),
-            "SAME_LOWER" => return Ok(self.same_lower(input, rank)),
-            other => {
-                return Err(OpError::invalid(format!("auto_pad \"{other}\" does not exist")));
-            }
-        }
-        let Some(pads) = c.attributes.ints("pads")? else { return Ok(Padding::Valid) };
-        if pads.len() != 2 * rank {
-            return Err(OpError::invalid(format!("{} pads for {rank} dimensions", pads.len())));
-        }
-        let (before, after) = pads.split_at(rank);
-        let (before, after) = (pair(before, rank, 0, "pads")?, pair(after, rank, 0, "pads")?);
-        let rows = if rank == 1 { (0, 0) } else { (before.0, after.0) };
-        Ok(Padding::Explicit { rows, columns: (before.1, after.1) })
-    }
-
-    /// The odd position of SAME goes before instead of after.
-    fn same_lower(&self, input: &[usize], rank: usize) -> Padding {
-        let ends = |extent: usize, kernel: usize, stride: usize, dilation: usize| {
-            let span = (kernel - 1).saturating_mul(dilation).saturating_add(1);
-            let steps = extent.div_ceil(stride).saturating_sub(1).saturating_mul(stride);
-            let total = steps.saturating_add(span).saturating_sub(extent);
-            (total.div_ceil(2), total / 2)
-        };
-        let width = input[input.len() - 1];
-        let rows = match rank {
-            1 => (0, 0),
-            _two => ends(input[2], self.kernel.0, self.stride.0, self.dilation.0),
-        };
-        Padding::Explicit {
-            rows,
-            columns: ends(width, self.kernel.1, self.stride.1, self.dilation.1),
-        }
-    }
-}
-
-/// NCW or NCHW as NHWC; one spatial dimension becomes a row.
-///
-/// # Errors
-/// Other ranks.
-pub fn channels_last(b: &mut Builder<'_>, x: ValueId) -> Result<ValueId, OpError> {
-    let x = match b.shape(x).as_slice() {
-        &[n, c, w] => b.reshape(x, vec![n, c, 1, w])?,
-        _four => x,
-    };
-    b.transpose(x, &TO_CHANNELS_LAST)
-}
-
-/// The way back, to `rank` dimensions.
-///
-/// # Errors
-/// Other ranks.
-pub fn channels_first(b: &mut Builder<'_>, y: ValueId, rank: usize) -> Result<ValueId, OpError> {
-    let y = b.transpose(y, &TO_CHANNELS_FIRST)?;
-    match b.shape(y).as_slice() {
-        &[n, c, _, w] if rank == 3 => b.reshape(y, vec![n, c, w]),
-        _four => Ok(y),
-    }
-}
+type Made = Result<ValueId, OpError>;
 
 /// Conv: groups of one channel are depthwise.
 pub fn conv(c: &mut Context<'_, '_>) -> Read {
     let (x, w) = (c.operand(0)?, c.operand(1)?);
     let (dims, weights) = (c.build.shape(x), c.build.shape(w));
-    let (Some(&channels), Some(&out)) = (dims.get(1), weights.first()) else {
+    let (Some(&channels), Some(kernel)) = (dims.get(1), weights.get(2..)) else {
         return Err(OpError::invalid("input or weights have too few dimensions"));
-    };
-    let kernel = match weights.as_slice() {
-        &[_, _, kw] => (1, kw),
-        &[_, _, kh, kw] => (kh, kw),
-        _other => {
-            let message = format!("weights of {} dimensions are not supported", weights.len());
-            return Err(OpError::unsupported(message));
-        }
     };
     if dims.len() != weights.len() {
         return Err(OpError::invalid("input and weights have different numbers of dimensions"));
     }
-    let group = c.attributes.int("group")?.unwrap_or(1);
-    let group = usize::try_from(group).ok().filter(|&g| g > 0 && channels % g == 0);
-    let group = group.ok_or_else(|| OpError::invalid("the groups do not divide the channels"))?;
+    let group = groups(c, channels)?;
     if weights[1] != channels / group {
         return Err(OpError::invalid(format!(
             "the weights take {} channels, a group of the input has {}",
@@ -175,23 +30,108 @@ pub fn conv(c: &mut Context<'_, '_>) -> Read {
             channels / group
         )));
     }
-    let spatial = Spatial::read(c, &dims, Some(kernel))?;
-    let last = channels_last(&mut c.build, x)?;
-    let w = c.build.reshape(w, vec![out, weights[1], kernel.0, kernel.1])?;
+    let windows = Windows::read(c, &dims, Some(kernel))?;
     let bias = c.optional(2);
-    let Spatial { stride, dilation, padding, .. } = spatial;
-    let activation = Activation::None;
-    let y = if group > 1 && group == channels && out % channels == 0 {
-        // [out][1][kh][kw] -> [1][kh][kw][out]
-        let w = c.build.transpose(w, &[1, 2, 3, 0])?;
-        let op = DepthwiseConv2d { stride, dilation, padding, activation };
-        c.build.add(op, &operands(last, w, bias))?
-    } else {
-        let w = c.build.transpose(w, &TO_CHANNELS_LAST)?;
-        let op = Conv2d { stride, dilation, padding, activation };
-        c.build.add(op, &operands(last, w, bias))?
+    Ok(vec![convolve(&mut c.build, [x, w], bias, &windows, group)?])
+}
+
+/// The attribute "group", a divisor of the channels.
+///
+/// # Errors
+/// It does not divide them.
+pub fn groups(c: &Context<'_, '_>, channels: usize) -> Result<usize, OpError> {
+    let group = c.attributes.int("group")?.unwrap_or(1);
+    let group = usize::try_from(group).ok().filter(|&g| g > 0 && channels.is_multiple_of(g));
+    group.ok_or_else(|| OpError::invalid("the groups do not divide the channels"))
+}
+
+/// Convolution of `x` (batch, channels, spatial) with weights `[out][in / group][kernel]` over one
+/// to three spatial dimensions.
+///
+/// # Errors
+/// Operands that do not fit.
+pub fn convolve(
+    b: &mut Builder<'_>,
+    [x, w]: [ValueId; 2],
+    bias: Option<ValueId>,
+    windows: &Windows,
+    group: usize,
+) -> Made {
+    let (dims, plane) = (b.shape(x), windows.plane());
+    let last = b.channels_last(x)?;
+    let y = match windows.0.as_slice() {
+        [depth, _, _] => in_depth(b, [last, w], bias, *depth, plane, group)?,
+        _flat => flat(b, [last, w], bias, plane, group)?,
     };
-    Ok(vec![channels_first(&mut c.build, y, dims.len())?])
+    b.channels_first(y, dims.len())
+}
+
+/// Convolution of a NHWC value with weights `[out][in / group][kw]` or `[out][in / group][kh][kw]`.
+fn flat(
+    b: &mut Builder<'_>,
+    [x, w]: [ValueId; 2],
+    bias: Option<ValueId>,
+    plane: Plane,
+    group: usize,
+) -> Made {
+    let channels = b.shape(x).last().copied().unwrap_or(0);
+    let (out, depth) = match b.shape(w).as_slice() {
+        &[out, depth, ..] => (out, depth),
+        _few => return Err(OpError::invalid("the weights have too few dimensions")),
+    };
+    let Plane { kernel, stride, dilation, padding } = plane;
+    let activation = Activation::None;
+    let w = b.reshape(w, vec![out, depth, kernel.0, kernel.1])?;
+    if group > 1 && group == channels && out.is_multiple_of(channels) {
+        // [out][1][kh][kw] -> [1][kh][kw][out]
+        let w = b.transpose(w, &[1, 2, 3, 0])?;
+        let op = DepthwiseConv2d { stride, dilation, padding, activation };
+        return b.add(op, &operands(x, w, bias));
+    }
+    let w = b.transpose(w, &TO_CHANNELS_LAST)?;
+    let op = Conv2d { stride, dilation, padding, activation };
+    b.add(op, &operands(x, w, bias))
+}
+
+/// Three spatial dimensions: for each plane of the weights one convolution of all frames that it
+/// meets, summed.
+fn in_depth(
+    b: &mut Builder<'_>,
+    [x, w]: [ValueId; 2],
+    bias: Option<ValueId>,
+    depth: Span,
+    plane: Plane,
+    group: usize,
+) -> Made {
+    let frames = depth.axis()?.output;
+    let mut ends = vec![(0, 0); 5];
+    ends[1] = depth.pads();
+    let x = b.padded(x, &ends)?;
+    let [n, _, h, width, channels] = dims5(b, x)?;
+    let [out, per_group, taps, kh, kw] = dims5(b, w)?;
+    let mut sum = None;
+    for tap in 0..taps {
+        let part = b.part(x, 1, (tap * depth.dilation, depth.stride as i64, frames))?;
+        let part = b.reshape(part, vec![n * frames, h, width, channels])?;
+        let weights = b.part(w, 2, (tap, 1, 1))?;
+        let weights = b.reshape(weights, vec![out, per_group, kh, kw])?;
+        let first = bias.filter(|_| tap == 0);
+        let part = flat(b, [part, weights], first, plane, group)?;
+        sum = Some(match sum {
+            None => part,
+            Some(sum) => b.plus(sum, part)?,
+        });
+    }
+    let y = sum.ok_or_else(|| OpError::invalid("the window has no taps"))?;
+    match b.shape(y).as_slice() {
+        &[_, h, w, c] => b.reshape(y, vec![n, frames, h, w, c]),
+        _other => Err(OpError::invalid("the frames have no channels")),
+    }
+}
+
+fn dims5(b: &Builder<'_>, x: ValueId) -> Result<[usize; 5], OpError> {
+    <[usize; 5]>::try_from(b.shape(x))
+        .map_err(|d| OpError::invalid(format!("{d:?} should have 5 dimensions")))
 }
 
 fn operands(x: ValueId, w: ValueId, bias: Option<ValueId>) -> Vec<ValueId> {
@@ -288,4 +228,40 @@ pub fn matmul(c: &mut Context<'_, '_>) -> Read {
         dims.remove(dims.len() - 1 - usize::from(right.len() > 1));
     }
     Ok(vec![c.build.reshape(y, dims)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::{Case, case};
+
+    /// A cube of 3 with one channel: element = its number.
+    fn cube() -> Case {
+        let x: Vec<f32> = (0..27u8).map(f32::from).collect();
+        case("Conv").input(&[1, 1, 3, 3, 3], &x)
+    }
+
+    #[test]
+    fn three_dimensions_are_sums_over_planes() {
+        // Corners of a cube of 2: weights 1 and 100.
+        let w = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 100.0];
+        let c = || cube().floats(&[1, 1, 2, 2, 2], &w).floats(&[1], &[0.5]);
+        let want = [0usize, 1, 3, 4, 9, 10, 12, 13].map(|i| (i + 100 * (i + 13)) as f32 + 0.5);
+        c().gives(11, &[1, 1, 2, 2, 2], &want);
+        c().list("dilations", &[2, 2, 2]).gives(11, &[1, 1, 1, 1, 1], &[2600.5]);
+        let padded = c().list("strides", &[2, 3, 3]).list("pads", &[1, 1, 1, 0, 0, 0]);
+        // Depth starts at -1 and 1: the first window ends at element 0, the second at element 18.
+        padded.gives(11, &[1, 1, 2, 1, 1], &[0.5, 1800.5]);
+    }
+
+    #[test]
+    fn misfits_are_refused() {
+        let w = [0.0; 8];
+        cube().floats(&[1, 1, 2, 4], &w).refused(11, "different numbers");
+        cube().floats(&[1, 2, 2, 2, 1], &w).refused(11, "take 2 channels");
+        let c = case("Conv").input(&[1, 1, 1, 1, 1, 1], &[0.0]).floats(&[1, 1, 1, 1, 1, 1], &[0.0]);
+        c.refused(11, "4 spatial dimensions");
+        cube().floats(&[1, 1, 2, 2, 2], &w).list("pads", &[0; 5]).refused(11, "5 pads");
+        let huge = cube().floats(&[1, 1, 2, 2, 2], &w).list("pads", &[i64::MAX, 0, 0, 0, 0, 0]);
+        huge.refused(11, "give no output");
+    }
 }

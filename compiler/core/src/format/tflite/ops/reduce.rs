@@ -46,6 +46,7 @@ fn reading(c: &OpContext<'_>, op: impl Into<Op>) -> Result<Reading, OpError> {
 fn pool(c: &OpContext<'_>) -> Result<PoolAttributes, OpError> {
     let o = c.options(c.op.builtin_options_as_pool_2_doptions())?;
     Ok(PoolAttributes {
+        dilation: (1, 1),
         window: (extent(o.filter_height(), "window")?, extent(o.filter_width(), "window")?),
         stride: (extent(o.stride_h(), "stride")?, extent(o.stride_w(), "stride")?),
         padding: padding(o.padding())?,
@@ -69,5 +70,5 @@ fn reduction(c: &OpContext<'_>) -> Result<ReduceAttributes, OpError> {
 fn position(c: &OpContext<'_>) -> Result<ArgAttributes, OpError> {
     let result = c.results.first().ok_or_else(|| OpError::invalid("it has no result"))?;
     let axis = c.axis(c.constant_int(1)?, c.operand(0)?.ty.shape.rank())?;
-    Ok(ArgAttributes { axis, index: result.dtype })
+    Ok(ArgAttributes { axis, index: result.dtype, last: false })
 }

@@ -1,0 +1,356 @@
+//! Writer of OpenVINO IR: `.xml` and `.bin`, version 10 or 11, operators of opset1 to opset7 only, static
+//! shapes. Version 10 is the only one that the last software of the Neural Compute Stick 2 (OpenVINO
+//! 2021.4) reads, and every release since reads it too.
+//!
+//! Spatial operators are channels-first in the file; inputs and outputs keep the shapes of the source
+//! model. Values keep their names where the source names them.
+
+mod emit;
+pub mod file;
+pub mod half;
+mod held;
+mod ops;
+mod stored;
+pub mod validate;
+mod xml;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use crate::graph::verify::is_data;
+use crate::graph::{Graph, NodeId, ValueId};
+use crate::op::{Op, OpError, Signature, ValueInfo};
+use crate::tensor::{DType, TensorType};
+use emit::Emitter;
+use file::{Elem, Port, Wire};
+use held::{Call, Held};
+use std::collections::{BTreeMap, BTreeSet};
+use stored::Stored;
+
+/// What real numbers are stored as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE 754 binary16.
+    #[default]
+    F16,
+    /// IEEE 754 binary32.
+    F32,
+}
+
+/// Version of the file format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// Read by 2021.4 and every later release.
+    #[default]
+    V10,
+    /// Read by 2022.1 and later: element types of inputs and outputs are exactly those of the file.
+    V11,
+}
+
+impl Version {
+    /// The number in the file.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Version::V10 => 10,
+            Version::V11 => 11,
+        }
+    }
+}
+
+/// What the file will run on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// Any plugin of a current release.
+    #[default]
+    Any,
+    /// The graph compiler for the Myriad X, which lacks some operators.
+    MyriadX,
+}
+
+/// An input of unsigned bytes in place of real numbers: real = (byte - mean) * factor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ByteInput {
+    /// Subtracted; one number, or one per channel.
+    pub mean: Vec<f32>,
+    /// Multiplied; one number, or one per channel.
+    pub factor: Vec<f32>,
+    /// The value's dimension that the channels are; its last one when `None`.
+    pub axis: Option<usize>,
+}
+
+/// What the writer needs to know besides the graph.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// Name of the model.
+    pub name: String,
+    /// How real numbers are stored.
+    pub precision: Precision,
+    /// Version of the format.
+    pub version: Version,
+    /// What the file will run on.
+    pub device: Device,
+    /// Inputs by name that take bytes.
+    pub byte_inputs: BTreeMap<String, ByteInput>,
+    /// Facts for `<rt_info>`; keys are XML names.
+    pub provenance: BTreeMap<String, String>,
+}
+
+/// The two files, and what is worth telling about them.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `NAME.xml`.
+    pub xml: Vec<u8>,
+    /// `NAME.bin`.
+    pub bin: Vec<u8>,
+    /// Sentences for the user, for example about constants that float16 cannot hold.
+    pub notes: Vec<String>,
+    /// Layer type with its operator set -> how many.
+    pub layers: BTreeMap<String, usize>,
+}
+
+/// Writes a graph.
+///
+/// # Errors
+/// One diagnostic per operator that has no form in the file.
+pub fn write(graph: &Graph, options: &WriteOptions) -> Result<Files, Diagnostics> {
+    let mut e = Emitter::new(options);
+    e.network.provenance.clone_from(&options.provenance);
+    let mut values: BTreeMap<ValueId, Held> = BTreeMap::new();
+    let mut problems = Diagnostics::default();
+    for &id in graph.inputs() {
+        match input(&mut e, graph, id) {
+            Ok(held) => drop(values.insert(id.result(0), held)),
+            Err(error) => problems.push(place(error, graph, id)),
+        }
+    }
+    for id in graph.schedule() {
+        let Some(node) = graph.get(id) else { continue };
+        let signature = graph.signature(id);
+        if let (Op::Constant(c), Some(value)) = (&node.op, node.results.first()) {
+            let stored = Stored::new(&c.tensor, value.quant.as_ref());
+            values.insert(id.result(0), Held::Constant(stored));
+        }
+        let operands = graph.operands(id);
+        let held: Vec<Held> = operands.iter().filter_map(|v| values.get(v).cloned()).collect();
+        // A missing operand was reported where it was made.
+        if is_data(&node.op) || held.len() != operands.len() {
+            continue;
+        }
+        let from = e.network.layers.len();
+        let mut call = Call { e: &mut e, s: &signature, held };
+        match ops::emit(&node.op, &mut call) {
+            Ok(results) => {
+                for (r, (held, value)) in results.into_iter().zip(&node.results).enumerate() {
+                    name_result(&mut e, from, &held, &value.name);
+                    values.insert(id.result(r), held);
+                }
+                name_rest(&mut e, from, node.results.first().map_or("", |v| v.name.as_str()));
+            }
+            Err(error) => problems.push(place(error, graph, id)),
+        }
+    }
+    problems.into_result(())?;
+    outputs(&mut e, graph, &values)?;
+    finish(e)
+}
+
+fn place(error: OpError, graph: &Graph, id: NodeId) -> Diagnostic {
+    let origin = graph.get(id).map(|n| n.origin.clone()).unwrap_or_default();
+    error.into_diagnostic(origin)
+}
+
+/// Parameter, and for bytes the arithmetic that makes real numbers of them.
+fn input(e: &mut Emitter<'_>, graph: &Graph, id: NodeId) -> Result<Held, OpError> {
+    let value =
+        graph.value(id.result(0)).ok_or_else(|| OpError::invalid("an input without value"))?;
+    let dims = value.ty.shape.0.clone();
+    let bytes = e.options.byte_inputs.get(&value.name).filter(|_| value.ty.dtype == DType::F32);
+    let elem = if bytes.is_some() { Elem::U8 } else { e.elem(value.ty.dtype)? };
+    let data = vec![("shape", xml::list(&dims)), ("element_type", elem.attribute().to_string())];
+    let mut wire = e.one(("Parameter", 1), data, &[], elem, dims.clone());
+    set_name(e, wire.port.layer, &value.name);
+    if let Some(bytes) = bytes {
+        let real = e.real();
+        wire = e.convert(&wire, real);
+        for (kind, numbers, neutral) in
+            [("Subtract", &bytes.mean, 0.0), ("Multiply", &bytes.factor, 1.0f32)]
+        {
+            if numbers.iter().all(|n: &f32| n.to_bits() == f32::to_bits(neutral)) {
+                continue;
+            }
+            let mut shape = vec![1; dims.len()];
+            let axis = bytes.axis.or(dims.len().checked_sub(1));
+            let slot = axis.and_then(|a| shape.get_mut(a)).filter(|_| numbers.len() > 1);
+            if let Some(slot) = slot {
+                *slot = numbers.len();
+            }
+            let numbers = e.reals(shape, numbers);
+            wire = e.binary(kind, &wire, &numbers)?;
+        }
+    }
+    Ok(Held::plain(wire))
+}
+
+fn set_name(e: &mut Emitter<'_>, layer: usize, name: &str) {
+    if let Some(layer) = e.network.layers.get_mut(layer)
+        && layer.name.is_none()
+        && !name.is_empty()
+    {
+        layer.name = Some(xml::clean(name));
+    }
+}
+
+/// The layer a value ends in bears the value's name, when the operator made it.
+fn name_result(e: &mut Emitter<'_>, from: usize, held: &Held, name: &str) {
+    if let Held::Tensor { wire, .. } = held
+        && wire.port.layer >= from
+    {
+        set_name(e, wire.port.layer, name);
+    }
+}
+
+/// The other layers of an operator: value/Type.
+fn name_rest(e: &mut Emitter<'_>, from: usize, name: &str) {
+    for layer in e.network.layers.iter_mut().skip(from).filter(|l| l.name.is_none()) {
+        layer.name = Some(xml::clean(&format!("{name}/{}", layer.kind)));
+    }
+}
+
+/// Results. Version 10 calls an output by the name of the layer it comes from, so that one gets the
+/// value's name, whatever it was called before, and no two outputs share a layer.
+fn outputs(
+    e: &mut Emitter<'_>,
+    graph: &Graph,
+    values: &BTreeMap<ValueId, Held>,
+) -> Result<(), Diagnostics> {
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
+    let mut results: Vec<(Wire, String)> = Vec::new();
+    for &output in graph.outputs() {
+        let (Some(value), Some(held)) = (graph.value(output), values.get(&output)) else {
+            continue;
+        };
+        let failed = |error| Diagnostics::from(place(error, graph, output.node));
+        let mut wire = held.materialised(e).map_err(failed)?;
+        let (kind, many) = e
+            .network
+            .layers
+            .get(wire.port.layer)
+            .map_or(("", false), |l| (l.kind, l.outputs.len() > 1));
+        let is_shared =
+            many || matches!(kind, "Parameter" | "Const") || taken.contains(&wire.port.layer);
+        if is_shared {
+            wire = e.reshape_always(&wire, &wire.dims.clone());
+        }
+        taken.insert(wire.port.layer);
+        results.push((wire, xml::clean(&value.name)));
+    }
+    for (wire, name) in &results {
+        // Another layer of that name, for example the same value in channels-first order, gives way.
+        for layer in e.network.layers.iter_mut().filter(|l| l.kind != "Parameter") {
+            if layer.name.as_ref() == Some(name) {
+                layer.name = Some(format!("{name}/{}", layer.kind));
+            }
+        }
+        if let Some(layer) = e.network.layers.get_mut(wire.port.layer) {
+            layer.name = Some(name.clone());
+        }
+    }
+    for (wire, name) in results {
+        let result = e.layer(("Result", 1), Vec::new(), &[&wire], Vec::new());
+        set_name(e, result, &format!("{name}/Result"));
+    }
+    Ok(())
+}
+
+/// Unique names, then the text.
+fn finish(mut e: Emitter<'_>) -> Result<Files, Diagnostics> {
+    unique_names(&mut e);
+    let mut layers = BTreeMap::new();
+    for layer in &e.network.layers {
+        *layers.entry(format!("{} opset{}", layer.kind, layer.opset)).or_insert(0) += 1;
+    }
+    let xml = xml::print(&e.network).map_err(|error| {
+        Diagnostics::from(Diagnostic::new(Code::InvalidGraph, Origin::default(), error.to_string()))
+    })?;
+    let notes = e.notes.into_iter().collect();
+    Ok(Files { xml, bin: e.pool.into_bytes(), notes, layers })
+}
+
+/// Names of inputs and outputs stay; of the others, all but the first of a name get a number.
+fn unique_names(e: &mut Emitter<'_>) {
+    let layers = &mut e.network.layers;
+    let results: BTreeSet<usize> = layers
+        .iter()
+        .filter(|l| l.kind == "Result")
+        .filter_map(|l| l.inputs.first().map(|w| w.port.layer))
+        .collect();
+    let first = |i: usize, kind: &str| kind == "Parameter" || results.contains(&i);
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    for is_port in [true, false] {
+        for (i, layer) in layers.iter_mut().enumerate() {
+            if first(i, layer.kind) != is_port {
+                continue;
+            }
+            let wanted =
+                layer.name.take().filter(|n| !n.is_empty()).unwrap_or_else(|| layer.kind.into());
+            let mut name = wanted.clone();
+            let mut number = 1;
+            while !used.insert(name.clone()) {
+                number += 1;
+                name = format!("{wanted}_{number}");
+            }
+            layer.name = Some(name);
+        }
+    }
+}
+
+/// What becomes of one operator application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Layer types, in order, constants left out.
+    pub layers: Vec<&'static str>,
+    /// The rewrites applied, when the file has no such operator.
+    pub rewrites: Vec<&'static str>,
+    /// Sentences for the user.
+    pub notes: Vec<String>,
+}
+
+/// What an operator application becomes, before any pass ran: quantized values count as real numbers.
+///
+/// # Errors
+/// It has no form in the file.
+pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Result<Form, OpError> {
+    let mut e = Emitter::new(options);
+    let real = |v: &ValueInfo<'_>| {
+        let dtype =
+            if v.quant.is_some() && v.dtype() != DType::F32 { DType::F32 } else { v.dtype() };
+        TensorType::new(dtype, v.shape().clone())
+    };
+    let mut held = Vec::new();
+    for operand in &signature.operands {
+        held.push(match operand.constant {
+            Some(tensor) => Held::Constant(Stored::new(tensor, operand.quant)),
+            None => {
+                let ty = real(operand);
+                let wire = Wire {
+                    port: Port { layer: usize::MAX - held.len(), output: 0 },
+                    elem: e.elem(ty.dtype)?,
+                    dims: ty.shape.0,
+                };
+                Held::plain(wire)
+            }
+        });
+    }
+    if let Op::Quantize(_) | Op::Dequantize(_) = op {
+        return Ok(Form { layers: Vec::new(), rewrites: vec!["real numbers"], notes: Vec::new() });
+    }
+    let mut call = Call { e: &mut e, s: signature, held };
+    for held in ops::emit(op, &mut call)? {
+        held.materialised(&mut e)?;
+    }
+    // Transposes around spatial layers cancel in a network.
+    let kinds = e.network.layers.iter().map(|l| l.kind);
+    let kinds =
+        kinds.filter(|&k| k != "Const" && (k != "Transpose" || matches!(op, Op::Transpose(_))));
+    let layers = kinds.collect();
+    Ok(Form { layers, rewrites: e.rewrites, notes: e.notes.into_iter().collect() })
+}

@@ -1,0 +1,240 @@
+//! Convolutions and matrix products. Weights are laid out while compiling and stay int8 where they are.
+
+use crate::format::openvino::file::Wire;
+use crate::format::openvino::held::{Call, FIRST, Held};
+use crate::format::openvino::xml::list;
+use crate::kernels::window::{Axis, Ends};
+use crate::numeric::Activation;
+use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
+
+/// The rows or columns of a convolution: pads before and after, as many as the windows touch.
+pub struct Spatial {
+    pub stride: usize,
+    pub dilation: usize,
+    pub before: usize,
+    pub after: usize,
+    pub output: usize,
+}
+
+impl Spatial {
+    /// One spatial axis.
+    ///
+    /// # Errors
+    /// No window fits.
+    pub fn new(
+        input: usize,
+        kernel: usize,
+        stride: usize,
+        dilation: usize,
+        ends: Ends,
+    ) -> Result<Self, OpError> {
+        let axis = Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
+            OpError::invalid(format!("no window of {kernel} fits an extent of {input}"))
+        })?;
+        let reach = (axis.output - 1) * stride + (kernel - 1) * dilation + 1;
+        let after = reach.saturating_sub(input + axis.before);
+        Ok(Self { stride, dilation, before: axis.before, after, output: axis.output })
+    }
+}
+
+/// The attributes that all windows have.
+pub fn window(y: &Spatial, x: &Spatial) -> Vec<(&'static str, String)> {
+    vec![
+        ("strides", list(&[y.stride, x.stride])),
+        ("pads_begin", list(&[y.before, x.before])),
+        ("pads_end", list(&[y.after, x.after])),
+    ]
+}
+
+/// What follows the product: the bias along dimension `channel` of a tensor, then the activation.
+fn finish(
+    call: &mut Call<'_, '_>,
+    mut y: Wire,
+    channel: usize,
+    activation: Activation,
+) -> Result<Wire, OpError> {
+    if call.held.len() > 2 {
+        let mut dims = vec![1; y.dims.len()];
+        if let (Some(slot), Some(&extent)) = (dims.get_mut(channel), y.dims.get(channel)) {
+            *slot = extent;
+        }
+        let bias = match call.stored(2) {
+            Some(stored) => {
+                let stored = stored.reshaped(|_| dims.clone());
+                call.e.constant(&stored)?
+            }
+            None => {
+                let bias = call.plain(2)?;
+                call.e.reshape(&bias, &dims)
+            }
+        };
+        y = call.e.binary("Add", &y, &bias)?;
+    }
+    Ok(call.e.activate(y, activation))
+}
+
+fn four(dims: &[usize], what: &str) -> Result<[usize; 4], OpError> {
+    dims.try_into().map_err(|_| OpError::invalid(format!("{what} should have 4 dimensions")))
+}
+
+/// Convolution, or GroupConvolution.
+pub fn conv2d(call: &mut Call<'_, '_>, op: &Conv2d) -> Result<Held, OpError> {
+    let ([_, h, w, c], [o, kh, kw, i]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
+    let x = Spatial::new(w, kw, op.stride.1, op.dilation.1, op.padding.columns())?;
+    let mut weights = call.weights(1, &FIRST)?;
+    let groups = c.checked_div(i).unwrap_or(0);
+    if groups > 1 {
+        let dims = [groups, o / groups, i, kh, kw];
+        weights = grouped(call, 1, &dims)?.unwrap_or_else(|| call.e.reshape(&weights, &dims));
+    }
+    convolution(call, &weights, groups > 1, [&y, &x], o, op.activation)
+}
+
+/// Weights `[o, kh, kw, i]` of groups as `[g, o / g, i, kh, kw]`, when they are constant.
+fn grouped(call: &mut Call<'_, '_>, i: usize, dims: &[usize; 5]) -> Result<Option<Wire>, OpError> {
+    let Some(stored) = call.stored(i) else { return Ok(None) };
+    let first = stored.permuted(&FIRST).reshaped(|d| match d {
+        [1, rest @ ..] => [&[1, 1], rest].concat(),
+        [_, rest @ ..] => [&[dims[0], dims[1]], rest].concat(),
+        [] => Vec::new(),
+    });
+    call.e.weights(&first).map(Some)
+}
+
+/// DepthwiseConv2d: every channel is a group.
+pub fn depthwise(call: &mut Call<'_, '_>, op: &DepthwiseConv2d) -> Result<Held, OpError> {
+    let ([_, h, w, c], [_, kh, kw, o]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
+    let x = Spatial::new(w, kw, op.stride.1, op.dilation.1, op.padding.columns())?;
+    let multiplier = o.checked_div(c).unwrap_or(0);
+    // [1, kh, kw, c * m] -> [c, m, 1, kh, kw]; with one channel [m, 1, kh, kw].
+    let order: &[usize] = if c == 1 { &[4, 0, 1, 2] } else { &[3, 4, 0, 1, 2] };
+    let split = |d: &[usize]| match d {
+        [a, b, c, 1] => vec![*a, *b, *c, 1, 1],
+        [a, b, d, _] => vec![*a, *b, *d, c, multiplier],
+        other => other.to_vec(),
+    };
+    let weights = match call.stored(1) {
+        Some(stored) => {
+            let mut stored = stored.reshaped(split).permuted(&[3, 4, 0, 1, 2]);
+            if c == 1 {
+                stored = stored.reshaped(|d| d.get(1..).unwrap_or_default().to_vec());
+            }
+            call.e.weights(&stored)?
+        }
+        None => {
+            let plain = call.plain(1)?;
+            let wide = call.e.reshape(&plain, &[1, kh, kw, c, multiplier]);
+            let turned = call.e.transpose(&wide, &[3, 4, 0, 1, 2]);
+            if order.len() == 4 {
+                call.e.reshape(&turned, &[multiplier, 1, kh, kw])
+            } else {
+                turned
+            }
+        }
+    };
+    convolution(call, &weights, c > 1, [&y, &x], o, op.activation)
+}
+
+fn convolution(
+    call: &mut Call<'_, '_>,
+    weights: &Wire,
+    is_grouped: bool,
+    [y, x]: [&Spatial; 2],
+    channels: usize,
+    activation: Activation,
+) -> Result<Held, OpError> {
+    let input = call.arranged(0, &FIRST)?;
+    let batch = input.dims.first().copied().unwrap_or(1);
+    let mut data = window(y, x);
+    data.push(("dilations", list(&[y.dilation, x.dilation])));
+    data.push(("auto_pad", "explicit".into()));
+    let kind = if is_grouped { "GroupConvolution" } else { "Convolution" };
+    let dims = vec![batch, channels, y.output, x.output];
+    let result = call.e.one((kind, 1), data, &[&input, weights], input.elem, dims);
+    finish(call, result, 1, activation).map(Held::first)
+}
+
+/// ConvolutionBackpropData. What the full result has beyond the wanted one is cut off as padding; what
+/// it lacks is added as output padding.
+pub fn transposed(call: &mut Call<'_, '_>, op: &TransposeConv) -> Result<Held, OpError> {
+    let ([n, h, w, _], [o, kh, kw, _]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let axis = |input: usize, kernel: usize, stride: usize, output: usize, ends: Ends| {
+        let before = match ends {
+            Ends::Valid => 0,
+            Ends::Explicit(before, _) => before,
+            Ends::Same => Axis::new(output, kernel, stride, 1, Ends::Same).map_or(0, |a| a.before),
+        };
+        let full = (input.saturating_sub(1)).saturating_mul(stride).saturating_add(kernel);
+        let kept = full.saturating_sub(before);
+        let extra = output.saturating_sub(kept);
+        let spatial =
+            Spatial { stride, dilation: 1, before, after: kept.saturating_sub(output), output };
+        (spatial, extra)
+    };
+    let (y, more_y) = axis(h, kh, op.stride.0, op.output.0, op.padding.rows());
+    let (x, more_x) = axis(w, kw, op.stride.1, op.output.1, op.padding.columns());
+    if more_y >= op.stride.0.max(1) || more_x >= op.stride.1.max(1) {
+        return Err(OpError::unsupported(format!(
+            "a transposed convolution whose result {:?} is larger than its windows reach",
+            op.output
+        )));
+    }
+    let weights = call.weights(1, &[3, 0, 1, 2])?;
+    let input = call.arranged(0, &FIRST)?;
+    let mut data = window(&y, &x);
+    data.push(("dilations", "1,1".into()));
+    data.push(("auto_pad", "explicit".into()));
+    data.push(("output_padding", list(&[more_y, more_x])));
+    let dims = vec![n, o, y.output, x.output];
+    let result =
+        call.e.one(("ConvolutionBackpropData", 1), data, &[&input, &weights], input.elem, dims);
+    finish(call, result, 1, op.activation).map(Held::first)
+}
+
+fn matmul(
+    call: &mut Call<'_, '_>,
+    [a, b]: [&Wire; 2],
+    [turn_a, turn_b]: [bool; 2],
+    dims: Vec<usize>,
+) -> Wire {
+    let data = vec![("transpose_a", turn_a.to_string()), ("transpose_b", turn_b.to_string())];
+    call.e.one(("MatMul", 1), data, &[a, b], a.elem, dims)
+}
+
+/// MatMul with the weights `[out, in]` transposed.
+pub fn fully_connected(call: &mut Call<'_, '_>, op: &FullyConnected) -> Result<Held, OpError> {
+    let weights = call.weights(1, &[0, 1])?;
+    let &[out, depth] = weights.dims.as_slice() else {
+        return Err(OpError::invalid("weights should have 2 dimensions"));
+    };
+    let mut x = call.plain(0)?;
+    let result = call.result()?;
+    if x.dims.len() != result.len() || x.dims.last() != Some(&depth) {
+        let rows = x.dims.iter().product::<usize>().checked_div(depth).unwrap_or(0);
+        x = call.e.reshape(&x, &[rows, depth]);
+    }
+    let mut dims = x.dims.clone();
+    if let Some(last) = dims.last_mut() {
+        *last = out;
+    }
+    let last = dims.len().saturating_sub(1);
+    let y = matmul(call, [&x, &weights], [false, true], dims);
+    let y = finish(call, y, last, op.activation)?;
+    let y = call.e.reshape(&y, &result);
+    Ok(Held::plain(y))
+}
+
+/// MatMul of two matrices; constant ones stay int8.
+pub fn batch_matmul(call: &mut Call<'_, '_>, op: &BatchMatmul) -> Result<Held, OpError> {
+    let order = |rank: usize| (0..rank).collect::<Vec<_>>();
+    let (rank_a, rank_b) = (call.dims(0)?.len(), call.dims(1)?.len());
+    let a = call.weights(0, &order(rank_a))?;
+    let b = call.weights(1, &order(rank_b))?;
+    let dims = call.result()?;
+    Ok(Held::plain(matmul(call, [&a, &b], [op.adj_x, op.adj_y], dims)))
+}

@@ -1,0 +1,246 @@
+//! Operators that only move elements.
+
+use crate::format::openvino::file::{Port, Wire};
+use crate::format::openvino::held::{Call, FIRST, Held, inverse};
+use crate::format::openvino::xml::list;
+use crate::op::{Mirror, MirrorPad, OpError, Pad, Slice, Split};
+use crate::tensor::Shape;
+
+fn int64(values: impl IntoIterator<Item = usize>) -> Vec<i64> {
+    values.into_iter().map(|v| v as i64).collect()
+}
+
+/// What lies in dimension `i` of the tensor, from a list by the value's dimensions.
+fn by_wire<T: Copy>(of: &[T], order: &[usize]) -> Vec<T> {
+    inverse(order).into_iter().filter_map(|i| of.get(i).copied()).collect()
+}
+
+/// Only a note: whoever needs the new order makes the layer.
+pub fn transpose(call: &mut Call<'_, '_>, permutation: &[usize]) -> Result<Held, OpError> {
+    Ok(match call.operand(0)?.clone() {
+        Held::Constant(stored) => Held::Constant(stored.permuted(permutation)),
+        Held::Tensor { wire, order } => {
+            let order = permutation.iter().filter_map(|&p| order.get(p).copied()).collect();
+            Held::Tensor { wire, order }
+        }
+    })
+}
+
+/// Reshape, or other extents of a constant.
+pub fn reshape(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError> {
+    if let Some(stored) = call.stored(0)
+        && stored.factor.is_none()
+    {
+        return Ok(Held::Constant(stored.reshaped(|_| shape.0.clone())));
+    }
+    let x = call.plain(0)?;
+    Ok(Held::plain(call.e.reshape(&x, &shape.0)))
+}
+
+/// Broadcast to a shape.
+pub fn broadcast(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError> {
+    let x = call.plain(0)?;
+    let target = call.e.ints(&int64(shape.0.iter().copied()));
+    let data = vec![("mode", "numpy".to_string())];
+    Ok(Held::plain(call.e.one(("Broadcast", 3), data, &[&x, &target], x.elem, shape.0.clone())))
+}
+
+/// Concat along the dimension that `axis` is, in the order of the first operand that has one.
+pub fn concat(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
+    let rank = call.dims(0)?.len();
+    let order = call.held.iter().find_map(|h| match h {
+        Held::Tensor { order, .. } if !order.is_sorted() => Some(order.clone()),
+        _plain => None,
+    });
+    let order = order.unwrap_or_else(|| (0..rank).collect());
+    let want = inverse(&order);
+    let parts: Vec<Wire> =
+        (0..call.held.len()).map(|i| call.arranged(i, &want)).collect::<Result<_, _>>()?;
+    let axis = *order.get(axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
+    Ok(Held::Tensor { wire: join(call, &parts, axis)?, order })
+}
+
+/// Concat of tensors along their dimension `axis`.
+///
+/// # Errors
+/// There are none.
+pub fn join(call: &mut Call<'_, '_>, parts: &[Wire], axis: usize) -> Result<Wire, OpError> {
+    let first = parts.first().ok_or_else(|| OpError::invalid("nothing to join"))?;
+    let mut dims = first.dims.clone();
+    if let Some(extent) = dims.get_mut(axis) {
+        *extent = parts.iter().filter_map(|w| w.dims.get(axis)).sum();
+    }
+    let data = vec![("axis", axis.to_string())];
+    let inputs: Vec<&Wire> = parts.iter().collect();
+    Ok(call.e.one(("Concat", 1), data, &inputs, first.elem, dims))
+}
+
+/// Operands side by side in a new dimension.
+pub fn pack(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
+    let mut parts = Vec::new();
+    for i in 0..call.held.len() {
+        let x = call.plain(i)?;
+        let mut dims = x.dims.clone();
+        dims.insert(axis.min(dims.len()), 1);
+        parts.push(call.e.reshape(&x, &dims));
+    }
+    Ok(Held::plain(join(call, &parts, axis)?))
+}
+
+/// Parts of `sizes` along a dimension.
+pub fn cut(call: &mut Call<'_, '_>, x: &Wire, axis: usize, sizes: &[usize]) -> Vec<Wire> {
+    let number = call.e.int(axis as i64);
+    let lengths = call.e.ints(&int64(sizes.iter().copied()));
+    let part = |&size: &usize| {
+        let mut dims = x.dims.clone();
+        if let Some(extent) = dims.get_mut(axis) {
+            *extent = size;
+        }
+        dims
+    };
+    let dims: Vec<Vec<usize>> = sizes.iter().map(part).collect();
+    let outputs = dims.iter().map(|d| (x.elem, d.clone())).collect();
+    let layer = call.e.layer(("VariadicSplit", 1), Vec::new(), &[x, &number, &lengths], outputs);
+    let wire = |(output, dims)| Wire { port: Port { layer, output }, elem: x.elem, dims };
+    dims.into_iter().enumerate().map(wire).collect()
+}
+
+/// VariadicSplit.
+pub fn split(call: &mut Call<'_, '_>, op: &Split) -> Result<Vec<Held>, OpError> {
+    let (x, order) = call.any(0)?;
+    if op.sizes.len() == 1 {
+        return Ok(vec![Held::Tensor { wire: x, order }]);
+    }
+    let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
+    let parts = cut(call, &x, axis, &op.sizes);
+    Ok(parts.into_iter().map(|wire| Held::Tensor { wire, order: order.clone() }).collect())
+}
+
+/// The slices along a dimension, which disappears.
+pub fn unpack(call: &mut Call<'_, '_>, axis: usize) -> Result<Vec<Held>, OpError> {
+    let x = call.plain(0)?;
+    let count = x.dims.get(axis).copied().unwrap_or(0);
+    let mut dims = x.dims.clone();
+    if axis < dims.len() {
+        dims.remove(axis);
+    }
+    let parts = if count == 1 { vec![x] } else { cut(call, &x, axis, &vec![1; count]) };
+    Ok(parts.iter().map(|part| Held::plain(call.e.reshape(part, &dims))).collect())
+}
+
+/// StridedSlice, then a reshape where dimensions come or go.
+pub fn slice(call: &mut Call<'_, '_>, op: &Slice) -> Result<Held, OpError> {
+    let (x, order) = call.any(0)?;
+    let ranges = by_wire(&op.ranges, &order);
+    if ranges.len() != x.dims.len() || ranges.iter().any(|r| r.size == 0) {
+        return Err(OpError::unsupported(
+            "a slice without elements has no form in an OpenVINO file",
+        ));
+    }
+    let sizes: Vec<usize> = ranges.iter().map(|r| r.size).collect();
+    let is_whole =
+        ranges.iter().zip(&x.dims).all(|(r, &d)| r.begin == 0 && r.size == d && r.step == 1);
+    let wire = if is_whole {
+        x
+    } else {
+        // The last index taken is inside; a bound below 0 would count from the end, so it is left open.
+        let ends: Vec<i64> = ranges
+            .iter()
+            .map(|r| {
+                let last = r.begin as i64 + r.step.saturating_mul(r.size as i64 - 1);
+                last + r.step.signum()
+            })
+            .collect();
+        // A mask of 1 leaves the bound out.
+        let open: Vec<u8> = ends.iter().map(|&end| u8::from(end < 0)).collect();
+        let none = list(&vec![0u8; ranges.len()]);
+        let begins = call.e.ints(&int64(ranges.iter().map(|r| r.begin)));
+        let ends: Vec<i64> = ends.iter().map(|&e| e.max(0)).collect();
+        let ends = call.e.ints(&ends);
+        let steps: Vec<i64> = ranges.iter().map(|r| if r.size == 1 { 1 } else { r.step }).collect();
+        let steps = call.e.ints(&steps);
+        let data = vec![
+            ("begin_mask", none.clone()),
+            ("end_mask", list(&open)),
+            ("new_axis_mask", none.clone()),
+            ("shrink_axis_mask", none.clone()),
+            ("ellipsis_mask", none),
+        ];
+        call.e.one(("StridedSlice", 1), data, &[&x, &begins, &ends, &steps], x.elem, sizes)
+    };
+    let held = Held::Tensor { wire, order };
+    if held.dims() == op.shape.0 {
+        return Ok(held);
+    }
+    let wire = held.materialised(call.e)?;
+    Ok(Held::plain(call.e.reshape(&wire, &op.shape.0)))
+}
+
+fn padded(
+    call: &mut Call<'_, '_>,
+    (before, after): (&[usize], &[usize]),
+    mode: &'static str,
+    value: Option<f32>,
+) -> Result<Held, OpError> {
+    let (x, order) = call.any(0)?;
+    let (before, after) = (by_wire(before, &order), by_wire(after, &order));
+    let sum = |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
+    let dims: Vec<usize> = x.dims.iter().zip(&before).zip(&after).map(sum).collect();
+    if dims == x.dims {
+        return Ok(Held::Tensor { wire: x, order });
+    }
+    let begins = call.e.ints(&int64(before));
+    let ends = call.e.ints(&int64(after));
+    let value = value.map(|v| {
+        let value = call.e.reals(Vec::new(), &[v]);
+        call.e.convert(&value, x.elem)
+    });
+    let mut inputs = vec![&x, &begins, &ends];
+    inputs.extend(&value);
+    let data = vec![("pad_mode", mode.to_string())];
+    let wire = call.e.one(("Pad", 1), data, &inputs, x.elem, dims);
+    Ok(Held::Tensor { wire, order })
+}
+
+/// Pad with a constant.
+pub fn pad(call: &mut Call<'_, '_>, op: &Pad) -> Result<Held, OpError> {
+    let value =
+        if call.held.len() > 1 { call.real(1)?.first().copied().unwrap_or(0.0) } else { 0.0 };
+    padded(call, (&op.before, &op.after), "constant", Some(value))
+}
+
+/// Pad with the mirror image.
+pub fn mirror(call: &mut Call<'_, '_>, op: &MirrorPad) -> Result<Held, OpError> {
+    let mode = match op.mirror {
+        Mirror::Reflect => "reflect",
+        Mirror::Symmetric => "symmetric",
+    };
+    padded(call, (&op.before, &op.after), mode, None)
+}
+
+/// Tile.
+pub fn tile(call: &mut Call<'_, '_>, repeats: &[usize]) -> Result<Held, OpError> {
+    let (x, order) = call.any(0)?;
+    let repeats = by_wire(repeats, &order);
+    let dims: Vec<usize> =
+        x.dims.iter().zip(&repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
+    if dims == x.dims {
+        return Ok(Held::Tensor { wire: x, order });
+    }
+    let repeats = call.e.ints(&int64(repeats));
+    Ok(Held::Tensor {
+        wire: call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims),
+        order,
+    })
+}
+
+/// DepthToSpace or SpaceToDepth; the block is the outer part of the channels, as in TFLite.
+pub fn blocks(call: &mut Call<'_, '_>, kind: &'static str, block: usize) -> Result<Held, OpError> {
+    let x = call.arranged(0, &FIRST)?;
+    let result = call.result()?;
+    let &[n, h, w, c] = result.as_slice() else {
+        return Err(OpError::invalid("the result should have 4 dimensions"));
+    };
+    let data = vec![("mode", "blocks_first".to_string()), ("block_size", block.to_string())];
+    Ok(Held::first(call.e.one((kind, 1), data, &[&x], x.elem, vec![n, c, h, w])))
+}

@@ -1,0 +1,1 @@
+//! Reads a file back and checks it, independently of the writer.

@@ -1,0 +1,235 @@
+//! Turns a quantized graph into the float32 graph it stands for, for targets that compute with real
+//! numbers. Constants of int8 stay constants of int8 behind a Dequantize; int32 biases become float32.
+//! The second form keeps the rounding of every activation as a Quantize and a Dequantize.
+
+use super::Pass;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use crate::graph::{Graph, NodeId, Value, ValueId};
+use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
+use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
+use std::sync::Arc;
+
+/// Activations become real numbers without rounding.
+pub const DROP: Pass = Pass {
+    name: "dequantize-graph",
+    about: "make quantized values real numbers; int8 weights stay int8",
+    run: |graph| run(graph, false),
+};
+
+/// Activations keep the 256 values they can have.
+pub const KEEP: Pass = Pass {
+    name: "fake-quantize-graph",
+    about: "make quantized values real numbers that are rounded as before",
+    run: |graph| run(graph, true),
+};
+
+fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
+    let mut changes = 0;
+    let mut problems = Diagnostics::default();
+    let is_constant =
+        |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
+    let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
+        graph.schedule().into_iter().partition(|&id| is_constant(graph, id));
+    // Biases first: they go by the parameters of what they are added to.
+    let (biases, weights): (Vec<NodeId>, Vec<NodeId>) = constants
+        .into_iter()
+        .partition(|id| graph.value(id.result(0)).is_some_and(|v| v.ty.dtype != DType::I8));
+    for id in biases.into_iter().chain(weights).chain(rest) {
+        let Some(node) = graph.get(id) else { continue };
+        let result = if let Op::Constant(_) = node.op {
+            constant(graph, id)
+        } else if let Op::Dequantize(_) | Op::FlipSign(_) = node.op {
+            Ok(dequantize(graph, id))
+        } else {
+            Ok(activation(graph, id, keep_rounding))
+        };
+        match result {
+            Ok(changed) => changes += usize::from(changed),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    graph.remove_dead();
+    problems.into_result(changes)
+}
+
+/// Quantization parameters of a value whose elements are quantized integers.
+fn quantization(value: &Value) -> Option<&QuantParams> {
+    value.quant.as_ref().filter(|_| !matches!(value.ty.dtype, DType::F32 | DType::Bool))
+}
+
+fn origin(graph: &Graph, id: NodeId) -> Origin {
+    graph.get(id).map(|n| n.origin.clone()).unwrap_or_default()
+}
+
+/// Users of a constant read its real numbers: of int8 behind a Dequantize, else computed here.
+fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Diagnostic> {
+    let constant = id.result(0);
+    let (Some(value), Some(node)) = (graph.value(constant).cloned(), graph.get(id)) else {
+        return Ok(false);
+    };
+    let Op::Constant(c) = &node.op else { return Ok(false) };
+    let (tensor, from) = (c.tensor.clone(), node.origin.clone());
+    let mut shared = None;
+    let mut changed = false;
+    for (user, operand) in graph.users(constant) {
+        let reader = graph.get(user).map(|n| &n.op);
+        let bias = bias_quantization(graph, user, operand);
+        let Some(quant) = bias.as_ref().or(quantization(&value)).cloned() else { continue };
+        if matches!(reader, Some(Op::Dequantize(_))) {
+            continue;
+        }
+        let ty = TensorType::new(DType::F32, value.ty.shape.clone());
+        let real = Value { ty, quant: None, ..value.clone() };
+        let new = match shared {
+            Some(new) if bias.is_none() => new,
+            _first if value.ty.dtype == DType::I8 => {
+                graph.add_with(Dequantize.into(), &[constant], vec![real], from.clone()).result(0)
+            }
+            _first => {
+                let tensor = Arc::new(real_numbers(&tensor, &quant).ok_or_else(|| {
+                    let message =
+                        format!("constant \"{}\" ({}) has no real numbers", value.name, value.ty);
+                    Diagnostic::new(Code::UnsupportedType, from.clone(), message)
+                })?);
+                graph.add(Constant { tensor }.into(), vec![real], from.clone()).result(0)
+            }
+        };
+        if bias.is_none() {
+            shared = Some(new);
+        }
+        graph.connect(new, user, operand);
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// A bias has the scale of the sums it is added to, input times weights; what the file says about it is
+/// not asked, here as in the kernels.
+fn bias_quantization(graph: &Graph, user: NodeId, operand: usize) -> Option<QuantParams> {
+    let op = &graph.get(user)?.op;
+    let QuantRule::Weights { .. } = op.quant_rule() else { return None };
+    if operand != 2 {
+        return None;
+    }
+    let operands = graph.operands(user);
+    let of = |i: usize| operands.get(i).and_then(|&v| graph.value(v)).and_then(|v| v.quant.clone());
+    let (x, w) = (of(0)?, of(1)?);
+    let scales: Vec<f32> =
+        w.scales.iter().map(|&s| (f64::from(s) * f64::from(x.scale())) as f32).collect();
+    let axis = (scales.len() > 1).then_some(0);
+    Some(QuantParams { zero_points: vec![0; scales.len()], scales, axis, rounding: x.rounding })
+}
+
+/// scale * (q - zero point), one scale per index of the axis or one for all.
+fn real_numbers(tensor: &Tensor, quant: &QuantParams) -> Option<Tensor> {
+    let q = tensor.to_i64()?;
+    let stride = quant.axis.and_then(|a| tensor.shape.strides().get(a).copied()).unwrap_or(1);
+    let scales = quant.scales.len().max(1);
+    let real = q.iter().enumerate().map(|(i, &q)| {
+        let channel = i / stride.max(1) % scales;
+        let scale = quant.scales.get(channel).copied().unwrap_or(1.0);
+        let zero = quant.zero_points.get(channel).copied().unwrap_or(0);
+        // An int32 minus a zero point is exact in double.
+        ((q as f64 - f64::from(zero)) * f64::from(scale)) as f32
+    });
+    Some(Tensor { shape: tensor.shape.clone(), data: TensorData::F32(real.collect()) })
+}
+
+/// A Dequantize of an activation is nothing any more, nor is the other spelling of the same number; a
+/// Dequantize of a constant stays.
+fn dequantize(graph: &mut Graph, id: NodeId) -> bool {
+    let Some(&operand) = graph.operands(id).first() else { return false };
+    let is_real = graph.value(operand).is_some_and(|v| v.ty.dtype == DType::F32);
+    if is_real {
+        graph.replace_uses(id.result(0), operand);
+    }
+    is_real
+}
+
+/// An operator with quantized results, or an input.
+fn activation(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
+    let Some(node) = graph.get(id) else { return false };
+    let count = node.results.len();
+    let is_move = node.op.quant_rule() == QuantRule::SameAsInput;
+    if let Op::Quantize(_) = node.op {
+        return quantize(graph, id, keep_rounding);
+    }
+    let mut changed = false;
+    for result in (0..count).map(|r| id.result(r)) {
+        let Some(value) = graph.value(result).cloned() else { continue };
+        let Some(quant) = quantization(&value).cloned() else { continue };
+        changed = true;
+        let ty = TensorType::new(DType::F32, value.ty.shape.clone());
+        if let Some(value) = graph.value_mut(result) {
+            value.ty = ty.clone();
+            value.quant = None;
+        }
+        if let Some(node) = graph.get_mut(id)
+            && let Op::Input(input) = &mut node.op
+        {
+            input.ty = ty;
+        }
+        if keep_rounding && !is_move && value.ty.dtype == DType::I8 {
+            round(graph, result, &value, quant);
+        }
+    }
+    changed
+}
+
+/// Quantize: nothing, or with a Dequantize behind it.
+fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
+    let Some(&operand) = graph.operands(id).first() else { return false };
+    let Some(value) = graph.value(id.result(0)).cloned() else { return false };
+    if keep_rounding {
+        let readers = graph.users(id.result(0));
+        // A pair already, as quantizers write them into ONNX files.
+        if readers
+            .iter()
+            .all(|(u, _)| matches!(graph.get(*u).map(|n| &n.op), Some(Op::Dequantize(_))))
+        {
+            return false;
+        }
+        let ty = TensorType::new(DType::F32, value.ty.shape.clone());
+        let real = Value { ty, quant: None, ..value };
+        let from = origin(graph, id);
+        let new = graph.add_with(Dequantize.into(), &[id.result(0)], vec![real], from).result(0);
+        redirect(graph, id.result(0), new, &readers);
+        return true;
+    }
+    let name = value.name.clone();
+    let was_output = graph.outputs().contains(&id.result(0));
+    graph.replace_uses(id.result(0), operand);
+    // The output keeps its name where the operand is not itself a port of the model.
+    if was_output && let Some(value) = graph.value_mut(operand) {
+        value.name = name;
+    }
+    true
+}
+
+/// Inserts a Quantize and a Dequantize behind a value.
+fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
+    let readers = graph.users(at);
+    let from = origin(graph, at.node);
+    let quantized = Value {
+        name: format!("{}/quantized", was.name),
+        ty: TensorType::new(DType::I8, was.ty.shape.clone()),
+        quant: Some(quant.half_even()),
+    };
+    let real = Value {
+        name: was.name.clone(),
+        ty: TensorType::new(DType::F32, was.ty.shape.clone()),
+        quant: None,
+    };
+    let q = graph.add_with(Quantize.into(), &[at], vec![quantized], from.clone());
+    let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from).result(0);
+    redirect(graph, at, new, &readers);
+}
+
+/// Lets `readers` of `old`, and the outputs, read `new`.
+fn redirect(graph: &mut Graph, old: ValueId, new: ValueId, readers: &[(NodeId, usize)]) {
+    for &(user, operand) in readers {
+        graph.connect(new, user, operand);
+    }
+    let outputs = graph.outputs().iter().map(|&v| if v == old { new } else { v }).collect();
+    graph.set_outputs(outputs);
+}

@@ -1,0 +1,130 @@
+//! `tinycc check`: operator by operator, whether a target can express a model, and as what.
+
+use crate::capability;
+use crate::compiler::Compiler;
+use crate::report::json;
+use crate::table::{Align, Table};
+use serde::Serialize;
+use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::graph::Graph;
+use tinycc_targets::Support;
+
+/// The answer about a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// File as given.
+    pub model: String,
+    /// Target.
+    pub target: String,
+    /// Operators in execution order; those the compiler computes itself are left out.
+    pub operators: Vec<Answer>,
+    /// Sentences about the emitted file; empty when nothing can be emitted.
+    pub notes: Vec<String>,
+    /// Everything that stands in the way.
+    pub problems: Vec<String>,
+}
+
+/// The answer about an operator.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// Number in the file.
+    pub index: Option<usize>,
+    /// Name in the file's format; that of the compiler for operators a reader adds.
+    pub operator: String,
+    /// First result.
+    pub tensor: String,
+    /// Its type.
+    pub output: String,
+    /// `native`, what it is rewritten to, or `no`.
+    pub support: String,
+    /// Why not; empty when it can be expressed.
+    pub reason: String,
+}
+
+/// Asks the compiler's target about every operator, then compiles, without keeping the result.
+///
+/// # Errors
+/// The model cannot be read, or an option is wrong: then there is nothing to ask about.
+pub fn check(compiler: &Compiler<'_>) -> Result<Check, Diagnostics> {
+    let target = compiler.target()?;
+    compiler.check_options()?;
+    let graph = compiler.graph()?;
+    let core = compiler.options().core.into();
+    let answers = capability::survey(&graph, target, core);
+    let operators = answers.into_iter().map(|(id, support)| answer(&graph, id, support)).collect();
+    let (notes, problems) = match compiler.compile() {
+        Ok(output) => (output.report.notes, Vec::new()),
+        Err(problems) => (Vec::new(), problems.0.iter().map(ToString::to_string).collect()),
+    };
+    Ok(Check {
+        model: compiler.file_name().to_string(),
+        target: target.name().to_string(),
+        operators,
+        notes,
+        problems,
+    })
+}
+
+fn answer(graph: &Graph, id: tinycc_core::graph::NodeId, support: Support) -> Answer {
+    let node = graph.get(id);
+    let value = node.and_then(|n| n.results.first());
+    let source = node.map(|n| n.origin.operator.clone()).filter(|name| !name.is_empty());
+    let (support, reason) = match support {
+        Support::Native => ("native".to_string(), String::new()),
+        Support::Decompose(how) => (how, String::new()),
+        Support::No(reason) => ("no".to_string(), reason),
+    };
+    Answer {
+        index: node.and_then(|n| n.origin.index),
+        operator: source.unwrap_or_else(|| node.map_or("", |n| n.op.name()).to_string()),
+        tensor: value.map(|v| v.name.clone()).unwrap_or_default(),
+        output: value.map(|v| v.ty.to_string()).unwrap_or_default(),
+        support,
+        reason,
+    }
+}
+
+impl Check {
+    /// Nothing stands in the way.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// For a terminal: the table, then all problems.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut table = Table::new(&[
+            ("node", Align::Right),
+            ("operator", Align::Left),
+            ("output", Align::Left),
+            (self.target.as_str(), Align::Left),
+        ]);
+        for a in &self.operators {
+            let index = a.index.map(|i| i.to_string()).unwrap_or_default();
+            let verdict =
+                if a.reason.is_empty() { a.support.clone() } else { format!("no: {}", a.reason) };
+            table.row(vec![index, a.operator.clone(), a.output.clone(), verdict]);
+        }
+        let mut text = table.to_string();
+        for note in &self.notes {
+            text.push_str(&format!("note: {note}\n"));
+        }
+        for problem in &self.problems {
+            text.push_str(&format!("{problem}\n"));
+        }
+        let verdict = match self.problems.len() {
+            0 => "can be compiled".to_string(),
+            1 => "cannot be compiled: 1 problem".to_string(),
+            n => format!("cannot be compiled: {n} problems"),
+        };
+        text.push_str(&format!("\n{} for target {}: {verdict}\n", self.model, self.target));
+        text
+    }
+
+    /// Pretty-printed JSON with a final newline.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
