@@ -167,7 +167,8 @@ fn emitted(
         std::fs::write(folder.join(path), bytes).expect("the folder can be written");
     }
     let mut stdin = Vec::new();
-    for port in &output.module.inputs {
+    let module = output.module.expect("target c has kernels");
+    for port in &module.inputs {
         let Some(raw) = data.input(&port.name) else {
             let what = format!("no data for the input \"{}\"", port.name);
             return Err(Verdict::fail(what, ""));
@@ -179,7 +180,6 @@ fn emitted(
         }
         stdin.extend_from_slice(&raw.bytes);
     }
-    let module = output.module;
     let member = Member {
         name: name.to_string(),
         inputs: module.inputs.len(),
