@@ -10,6 +10,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use tinycc_core::format::openvino::validate::validate;
 use tinycc_core::{DType, Graph, QuantParams, Tensor, TensorData, evaluate, format, pass};
 use tinycc_driver::{InputShape, IrVersion, Options, PrecisionName};
 use tinycc_tests::build::file;
@@ -57,7 +58,8 @@ fn reference(
 ) -> Result<(Vec<Vec<Tensor>>, Vec<Vec<Tensor>>), String> {
     let bytes = file(&zoo.join(&r.path));
     let shapes = input_shapes(r).into_iter().map(|s| (s.name, s.shape)).collect();
-    let options = format::ReadOptions { file: r.path.clone(), input_shapes: shapes };
+    let options =
+        format::ReadOptions { file: r.path.clone(), input_shapes: shapes, ..Default::default() };
     let mut graph = format::read(&bytes, &options).map_err(|e| e.to_string())?;
     // Evaluation is slow; small networks have small outputs, which one sample may not exercise.
     let samples =
@@ -121,6 +123,14 @@ fn networks_of_the_zoo() {
         for (form, &(target, version, precision, _)) in FORMS.iter().enumerate() {
             match openvino::compile(&bytes, &r.path, options(r, target, version, precision)) {
                 Ok(c) => {
+                    for problem in validate(&c.xml(), &c.bin()) {
+                        writeln!(
+                            refused,
+                            "INVALID {} {target} v{version} {precision}: {problem}",
+                            r.path
+                        )
+                        .expect("string");
+                    }
                     let (inputs, want) = reference(&zoo, r, target).expect("evaluates");
                     jobs.push(c.job(&inputs));
                     compiled.push((index, form, c, want));

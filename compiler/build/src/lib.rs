@@ -19,7 +19,7 @@
 //!         .target_from_env() // kernels for the processor cargo builds for
 //!         .max_arena("32K") // more is an error that names the layers
 //!         .compile()?;
-//!     assert!(report.totals.stack_bytes_estimate < 1024);
+//!     assert!(report.totals.code.is_some_and(|code| code.stack_bytes_estimate < 1024));
 //!     Ok(())
 //! }
 //! ```
@@ -178,6 +178,37 @@ impl Config {
     #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
     pub fn runtime(self, runtime: impl ToString) -> Self {
         self.set("runtime", runtime.to_string())
+    }
+
+    /// How an OpenVINO file stores real numbers: a [`PrecisionName`](tinycc_driver::PrecisionName) or its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn precision(self, precision: impl ToString) -> Self {
+        self.set("precision", precision.to_string())
+    }
+
+    /// Version of an OpenVINO file: an [`IrVersion`](tinycc_driver::IrVersion) or its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn ir_version(self, version: impl ToString) -> Self {
+        self.set("ir-version", version.to_string())
+    }
+
+    /// What the real inputs of an OpenVINO file are fed with: an [`InputType`](tinycc_driver::InputType) or
+    /// its text.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn input_type(self, input: impl ToString) -> Self {
+        self.set("input-type", input.to_string())
+    }
+
+    /// With bytes as inputs: what is subtracted, for example `"127.5"`, or one number per channel.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn mean_values(self, numbers: impl ToString) -> Self {
+        self.set("mean-values", numbers.to_string())
+    }
+
+    /// With bytes as inputs: what the difference is divided by.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn scale_values(self, numbers: impl ToString) -> Self {
+        self.set("scale-values", numbers.to_string())
     }
 
     fn set(mut self, name: &str, value: String) -> Self {

@@ -8,7 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tinycc_build::Config;
 use tinycc_driver::{
-    CoreName, InputShape, InputValue, IoLayout, Options, RuntimeName, Settings, Size,
+    CoreName, InputShape, InputType, InputValue, IoLayout, IrVersion, Numbers, Options,
+    PrecisionName, RuntimeName, Settings, Size,
 };
 
 #[derive(Parser)]
@@ -49,9 +50,21 @@ fn through_builder(options: &Options) -> Options {
         io_layout,
         package,
         runtime,
+        precision,
+        ir_version,
+        input_type,
+        mean_values,
+        scale_values,
     } = options.clone();
     let config = Config::new("x.tflite").target(target).core(core).package(package);
-    let mut config = config.runtime(runtime).io_layout(io_layout);
+    let config = config.runtime(runtime).io_layout(io_layout);
+    let mut config = config.precision(precision).ir_version(ir_version).input_type(input_type);
+    if let Some(numbers) = mean_values {
+        config = config.mean_values(numbers);
+    }
+    if let Some(numbers) = scale_values {
+        config = config.scale_values(numbers);
+    }
     if let Some(name) = name {
         config = config.name(name);
     }
@@ -94,12 +107,13 @@ fn options() -> impl Strategy<Value = Options> {
     let layout = prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
     let first = (text, name, core, vec(text, 0..3), size(), size());
     let inputs = (vec(shape, 0..3), vec(value, 0..3), layout);
-    (first, inputs, any::<bool>(), runtime).prop_map(
+    (first, inputs, any::<bool>(), runtime, file_options()).prop_map(
         |(
             (target, name, core, examples, max_arena, max_flash),
             (input_shapes, input_values, io_layout),
             package,
             runtime,
+            file,
         )| {
             Options {
                 target,
@@ -113,7 +127,26 @@ fn options() -> impl Strategy<Value = Options> {
                 io_layout,
                 package,
                 runtime,
+                ..file
             }
+        },
+    )
+}
+
+/// The options that only OpenVINO files have; the rest are defaults.
+fn file_options() -> impl Strategy<Value = Options> {
+    let numbers = || proptest::option::of(vec(-1e6f32..1e6, 1..4).prop_map(Numbers));
+    let precision = prop_oneof![Just(PrecisionName::F16), Just(PrecisionName::F32)];
+    let version = prop_oneof![Just(IrVersion::V10), Just(IrVersion::V11)];
+    let input = prop_oneof![Just(InputType::F32), Just(InputType::U8)];
+    (precision, version, input, numbers(), numbers()).prop_map(
+        |(precision, ir_version, input_type, mean_values, scale_values)| Options {
+            precision,
+            ir_version,
+            input_type,
+            mean_values,
+            scale_values,
+            ..Options::default()
         },
     )
 }
@@ -166,6 +199,11 @@ fn names_are_the_same_everywhere() {
         io_layout: IoLayout::Nhwc,
         package: true,
         runtime: RuntimeName::Crate,
+        precision: PrecisionName::F32,
+        ir_version: IrVersion::V11,
+        input_type: InputType::U8,
+        mean_values: Some(Numbers(vec![127.5])),
+        scale_values: Some(Numbers(vec![1.0, 2.0, 3.0])),
     };
     let flags: Vec<String> = Line::command()
         .get_arguments()
