@@ -2,6 +2,7 @@
 //! functions. What emitted code executes lives in `tinycc-rt`, not here.
 
 pub mod math;
+pub mod small_float;
 
 use crate::kir::{Expr, Intrinsic, int};
 use crate::tensor::{QuantParams, Rounding};

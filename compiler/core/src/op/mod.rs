@@ -7,6 +7,7 @@
 mod additive;
 mod arg;
 mod binary;
+mod conversion;
 mod gate;
 mod indexing;
 mod integer;
@@ -167,9 +168,11 @@ operators! {
     ArgMin => arg_min,
     AveragePool2d => average_pool2d,
     BatchMatmul => batch_matmul,
+    BitCast => bit_cast,
     Bitwise => bitwise,
     BroadcastTo => broadcast_to,
     Cast => cast,
+    CastFloat8 => cast_float8,
     Compare => compare,
     Concat => concat,
     Conv2d => conv2d,

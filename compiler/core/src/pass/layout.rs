@@ -61,7 +61,9 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Sqrt(_)
         | Op::Square(_)
         | Op::Tanh(_)
+        | Op::BitCast(_)
         | Op::Cast(_)
+        | Op::CastFloat8(_)
         | Op::Quantize(_)
         | Op::Dequantize(_) => unary(graph, id),
         Op::Add(_)
@@ -371,7 +373,7 @@ mod tests {
     use crate::evaluate;
     use crate::kernels::window::Padding;
     use crate::numeric::Activation;
-    use crate::op::{Add, Conv2d, Input, Relu, Softmax};
+    use crate::op::{Add, Compare, Conv2d, Input, Relation, Relu, Select, Softmax};
     use crate::tensor::{DType, TensorData};
 
     const LAST: [usize; 4] = [0, 2, 3, 1];
@@ -463,6 +465,20 @@ mod tests {
         let mean = n.add(Mean(axes), &[sum]);
         let y = n.add(Softmax { beta: 1.0 }, &[mean]);
         n.check(&[y], 1);
+    }
+
+    #[test]
+    fn choices_let_transposes_through() {
+        let mut n = Net(Graph::new());
+        let x = n.input(&[1, 3, 4, 5]);
+        let a = n.conv(x, 4);
+        let limit = n.constant(&[4, 1, 1]);
+        let above = n.add(Compare { relation: Relation::Greater }, &[a, limit]);
+        let zero = n.constant(&[]);
+        let chosen = n.add(Select, &[above, a, zero]);
+        let y = n.conv(chosen, 2);
+        // One at the input, one at the output.
+        n.check(&[y], 2);
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Builder<'_> {
         operands: &[ValueId],
         quant: Option<QuantParams>,
     ) -> Result<Vec<ValueId>, OpError> {
-        let is_conversion = matches!(op, Op::Cast(_));
+        let is_conversion = matches!(op, Op::Cast(_) | Op::CastFloat8(_) | Op::BitCast(_));
         let storage = operands.iter().map(|&v| self.ty(v).dtype).find(|d| d.is_storage_float());
         let Some(storage) = storage.filter(|_| !is_conversion) else {
             return self.add_plain(op, operands, quant);

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
-use crate::numeric::Activation;
+use crate::numeric::{Activation, small_float};
 use crate::op::{
     Abs, Cast, Elu, Exp, Gelu, HardSwish, Log, Logistic, Maximum, Minimum, Neg, OpError, PRelu,
     Pow, Relu, Rsqrt, Sqrt, Square, Tanh,
@@ -184,8 +184,8 @@ fn constant_power(
     y: ValueId,
 ) -> Result<Option<ValueId>, OpError> {
     let Some(exponents) = c.build.data(y) else { return Ok(None) };
-    let values: Vec<f32> = match (exponents.as_f32(), exponents.to_i64()) {
-        (Some(floats), _) => floats.to_vec(),
+    let values: Vec<f32> = match (small_float::to_f32(&exponents.data), exponents.to_i64()) {
+        (Some(floats), _) => floats,
         (None, Some(ints)) => ints.iter().map(|&i| i as f32).collect(),
         (None, None) => return Ok(None),
     };

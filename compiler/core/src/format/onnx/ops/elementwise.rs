@@ -4,9 +4,11 @@ use super::Context;
 use crate::format::onnx::tensor;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
+use crate::numeric::small_float::{self, Rounding};
 use crate::op::{
-    Abs, Add, Cast, Compare, Div, Exp, Floor, Function, LeakyRelu, Log, Logistic, Math, Maximum,
-    Minimum, Mul, Neg, Op, OpError, Relation, Relu, Select, Sign, Sqrt, Sub, Tanh,
+    Abs, Add, BitCast, Cast, CastFloat8, Compare, Div, Exp, Floor, Function, LeakyRelu, Log,
+    Logistic, Math, Maximum, Minimum, Mul, Neg, Op, OpError, Relation, Relu, Select, Sign, Sqrt,
+    Sub, Tanh,
 };
 use crate::tensor::DType;
 
@@ -110,10 +112,15 @@ pub fn mean(c: &mut Context<'_, '_>) -> Read {
     total.into_iter().map(|t| c.build.scaled(t, factor)).collect()
 }
 
+/// The type that attribute `to` names.
+fn target(c: &Context<'_, '_>) -> Result<DType, OpError> {
+    let to = c.attributes.int("to")?.and_then(|t| i32::try_from(t).ok());
+    tensor::dtype(to.ok_or_else(|| OpError::invalid("attribute \"to\" is missing"))?)
+}
+
 /// Conversion to the type of attribute `to`.
 pub fn cast(c: &mut Context<'_, '_>) -> Read {
-    let to = c.attributes.int("to")?.and_then(|t| i32::try_from(t).ok());
-    let to = tensor::dtype(to.ok_or_else(|| OpError::invalid("attribute \"to\" is missing"))?)?;
+    let to = target(c)?;
     convert(c, to)
 }
 
@@ -122,7 +129,25 @@ fn convert(c: &mut Context<'_, '_>, to: DType) -> Read {
     if c.build.ty(x).dtype == to {
         return Ok(vec![x]);
     }
-    unary(c, Cast { to })
+    let saturate = c.attributes.flag("saturate", true)?;
+    let rounding = match c.attributes.text("round_mode")?.unwrap_or("up") {
+        "up" => Rounding::Up,
+        "down" => Rounding::Down,
+        "nearest" => Rounding::Nearest,
+        other => return Err(OpError::invalid(format!("round_mode \"{other}\" does not exist"))),
+    };
+    match to {
+        DType::Small(to) if to.bits() == 8 && !(saturate && rounding == Rounding::Up) => {
+            unary(c, CastFloat8 { to, saturate, rounding })
+        }
+        _plain => unary(c, Cast { to }),
+    }
+}
+
+/// The same bits as another type of the same width.
+pub fn bit_cast(c: &mut Context<'_, '_>) -> Read {
+    let to = target(c)?;
+    unary(c, BitCast { to })
 }
 
 /// Limits as attributes.
@@ -138,7 +163,7 @@ pub fn clip_11(c: &mut Context<'_, '_>) -> Read {
     let is_float = !c.build.ty(x).dtype.is_int();
     let known = |c: &Context<'_, '_>, i: usize, open: f32| match c.optional(i) {
         None => Some(open),
-        Some(limit) => match c.build.data(limit)?.as_f32()? {
+        Some(limit) => match small_float::to_f32(&c.build.data(limit)?.data)?.as_slice() {
             &[one] => Some(one),
             _other => None,
         },

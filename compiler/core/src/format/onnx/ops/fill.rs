@@ -4,10 +4,11 @@ use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
 use crate::kernels::elementwise::broadcast;
+use crate::numeric::small_float;
 use crate::op::{
     BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, Select, SpaceToDepth, Tile,
 };
-use crate::tensor::{Shape, TensorData};
+use crate::tensor::{Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -64,20 +65,30 @@ pub fn constant_of_shape(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.tensor(shape.0, data)?])
 }
 
+/// The element of a constant float.
+fn one_float(tensor: &Tensor) -> Option<f64> {
+    match (&tensor.data, small_float::to_f32(&tensor.data)?.as_slice()) {
+        (TensorData::F64(v), _) => v.first().copied(),
+        (_, &[one]) => Some(one.into()),
+        _several => None,
+    }
+}
+
 /// start, start + delta, ... below limit; all three constant.
 pub fn range(c: &mut Context<'_, '_>) -> Read {
     let parts = [c.constant(0)?, c.constant(1)?, c.constant(2)?];
     let too_many = || OpError::unsupported("the range has too many elements");
     let zero = || OpError::invalid("the step of the range is 0");
-    if let [Some([start]), Some([limit]), Some([delta])] = parts.each_ref().map(|t| t.as_f32()) {
-        let count = ((f64::from(*limit) - f64::from(*start)) / f64::from(*delta)).ceil().max(0.0);
-        if *delta == 0.0 {
+    if let [Some(start), Some(limit), Some(delta)] = parts.each_ref().map(|t| one_float(t)) {
+        let count = ((limit - start) / delta).ceil().max(0.0);
+        if delta == 0.0 {
             return Err(zero());
         }
         // Also refuses what is no number.
         let n = Some(count).filter(|&n| n <= MAX_ELEMENTS as f64).ok_or_else(too_many)? as usize;
-        let values: Vec<f32> = (0..n).map(|i| start + i as f32 * delta).collect();
-        return Ok(vec![c.build.tensor(vec![n], TensorData::F32(values))?]);
+        let values = (0..n).map(|i| start + i as f64 * delta).collect();
+        let values = c.build.tensor(vec![n], TensorData::F64(values))?;
+        return Ok(vec![c.build.apply(Cast { to: parts[0].data.dtype() }, values)?]);
     }
     let ints: Vec<i64> = parts.iter().filter_map(|t| t.to_i64()).flatten().collect();
     let &[start, limit, delta] = ints.as_slice() else {
@@ -153,12 +164,15 @@ pub fn trilu(c: &mut Context<'_, '_>) -> Read {
     let &[.., rows, columns] = dims.as_slice() else {
         return Err(OpError::invalid("the input has no matrices"));
     };
+    let upper = c.attributes.flag("upper", true)?;
+    if let Some(k) = c.optional(1).filter(|&k| c.build.data(k).is_none()) {
+        return super::positions::triangle(c, x, k, upper);
+    }
     let k = match c.ints(1)?.as_deref() {
         None => 0,
         Some(&[k]) => k,
         Some(_) => return Err(OpError::invalid("operand 1 (k) should be one number")),
     };
-    let upper = c.attributes.flag("upper", true)?;
     let n = rows.saturating_mul(columns);
     if n > MAX_ELEMENTS {
         return Err(OpError::unsupported(format!("triangles of {n} elements are too many")));

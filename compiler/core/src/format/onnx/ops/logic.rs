@@ -3,7 +3,7 @@
 use super::Context;
 use super::fill::choose_constant;
 use crate::graph::ValueId;
-use crate::op::{Bitwise, Compare, Connective, Mod, OpError, Relation, Select, Shift};
+use crate::op::{Bitwise, Cast, Compare, Connective, Mod, OpError, Relation, Select, Shift};
 use crate::tensor::{DType, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -76,15 +76,24 @@ pub fn choose(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.add(Select, &[condition, a, b])?])
 }
 
+/// Operand 0, small floats as float32: that has all their values.
+fn comparable(c: &mut Context<'_, '_>) -> Result<ValueId, OpError> {
+    let x = c.operand(0)?;
+    match c.build.ty(x).dtype {
+        DType::Small(_) => c.build.apply(Cast { to: DType::F32 }, x),
+        _other => Ok(x),
+    }
+}
+
 /// NaN is what differs from itself.
 pub fn is_nan(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
+    let x = comparable(c)?;
     Ok(vec![c.build.add(Compare { relation: Relation::NotEqual }, &[x, x])?])
 }
 
 /// Infinities of the signs that attributes name.
 pub fn is_inf(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
+    let x = comparable(c)?;
     let mut found = None;
     for (name, limit) in
         [("detect_negative", f64::NEG_INFINITY), ("detect_positive", f64::INFINITY)]

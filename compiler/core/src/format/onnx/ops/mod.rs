@@ -3,7 +3,7 @@
 
 mod activation;
 mod arithmetic;
-mod attention;
+pub(super) mod attention;
 mod conv;
 mod conv_transpose;
 mod einsum;
@@ -12,6 +12,7 @@ mod fill;
 mod indexing;
 mod integer;
 mod known;
+mod legacy;
 mod linear;
 mod logic;
 mod loss;
@@ -19,6 +20,7 @@ mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod positions;
 mod qlinear;
 mod quantize;
 mod quantize_plain;
@@ -34,6 +36,7 @@ mod spectrum;
 use super::attribute::Attributes;
 use super::build::Builder;
 use crate::graph::ValueId;
+use crate::numeric::small_float;
 use crate::op::OpError;
 use crate::tensor::Tensor;
 use std::sync::Arc;
@@ -65,9 +68,9 @@ pub const READERS: &[Entry] = &[
     ("Abs", &[(1, elementwise::abs)]),
     ("Acos", &[(7, elementwise::acos)]),
     ("Acosh", &[(9, elementwise::acosh)]),
-    ("Add", &[(7, elementwise::add)]),
+    ("Add", &[(1, legacy::add), (7, elementwise::add)]),
     ("AffineGrid", &[(20, sample::affine_grid)]),
-    ("And", &[(7, logic::and)]),
+    ("And", &[(1, legacy::and), (7, logic::and)]),
     ("ArgMax", &[(1, reduce::arg_max)]),
     ("ArgMin", &[(1, reduce::arg_min)]),
     ("Asin", &[(7, elementwise::asin)]),
@@ -76,7 +79,8 @@ pub const READERS: &[Entry] = &[
     ("Atanh", &[(9, elementwise::atanh)]),
     ("Attention", &[(23, attention::attention)]),
     ("AveragePool", &[(1, pool::average_pool)]),
-    ("BatchNormalization", &[(7, norm::batch_normalization)]),
+    ("BatchNormalization", &[(1, legacy::batch_normalization), (7, norm::batch_normalization)]),
+    ("BitCast", &[(26, elementwise::bit_cast)]),
     ("BitShift", &[(11, logic::bit_shift)]),
     ("BitwiseAnd", &[(18, logic::and)]),
     ("BitwiseNot", &[(18, logic::not)]),
@@ -107,12 +111,12 @@ pub const READERS: &[Entry] = &[
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Det", &[(11, regions::determinant)]),
-    ("Div", &[(7, elementwise::div)]),
-    ("Dropout", &[(7, shape::dropout)]),
+    ("Div", &[(1, legacy::div), (7, elementwise::div)]),
+    ("Dropout", &[(1, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
     ("Einsum", &[(12, einsum::einsum)]),
     ("Elu", &[(6, activation::elu)]),
-    ("Equal", &[(7, logic::equal)]),
+    ("Equal", &[(1, legacy::equal), (7, logic::equal)]),
     ("Erf", &[(9, elementwise::erf)]),
     ("Exp", &[(6, elementwise::exp)]),
     ("Expand", &[(8, fill::expand)]),
@@ -124,11 +128,11 @@ pub const READERS: &[Entry] = &[
     ("GatherElements", &[(11, indexing::gather_elements)]),
     ("GatherND", &[(11, indexing::gather_nd)]),
     ("Gelu", &[(20, activation::gelu)]),
-    ("Gemm", &[(7, conv::gemm)]),
+    ("Gemm", &[(1, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
     ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
-    ("Greater", &[(7, logic::greater)]),
+    ("Greater", &[(1, legacy::greater), (7, logic::greater)]),
     ("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
     ("GridSample", &[(16, sample::grid_sample)]),
     ("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
@@ -145,7 +149,7 @@ pub const READERS: &[Entry] = &[
     ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
-    ("Less", &[(7, logic::less)]),
+    ("Less", &[(1, legacy::less), (7, logic::less)]),
     ("LessOrEqual", &[(12, logic::less_or_equal)]),
     ("LinearAttention", &[(26, linear::linear_attention)]),
     ("Log", &[(6, elementwise::log)]),
@@ -163,16 +167,17 @@ pub const READERS: &[Entry] = &[
     ("Min", &[(6, elementwise::min)]),
     ("Mish", &[(18, activation::mish)]),
     ("Mod", &[(10, logic::modulo)]),
-    ("Mul", &[(7, elementwise::mul)]),
+    ("Mul", &[(1, legacy::mul), (7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
     ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
     ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
-    ("Or", &[(7, logic::or)]),
-    ("PRelu", &[(7, activation::prelu)]),
+    ("OneHot", &[(9, positions::one_hot)]),
+    ("Or", &[(1, legacy::or), (7, logic::or)]),
+    ("PRelu", &[(1, legacy::prelu), (7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
-    ("Pow", &[(7, activation::pow)]),
+    ("Pow", &[(1, legacy::pow), (7, activation::pow)]),
     ("QLinearConv", &[(10, qlinear::conv)]),
     ("QLinearMatMul", &[(10, qlinear::matmul)]),
     ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
@@ -193,6 +198,7 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("ReverseSequence", &[(10, positions::reverse_sequence)]),
     ("RoiAlign", &[(10, regions::roi_align)]),
     ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("Round", &[(11, elementwise::round)]),
@@ -217,11 +223,12 @@ pub const READERS: &[Entry] = &[
     ("Split", &[(2, movement::split_2), (13, movement::split_13)]),
     ("Sqrt", &[(6, elementwise::sqrt)]),
     ("Squeeze", &[(1, movement::squeeze)]),
-    ("Sub", &[(7, elementwise::sub)]),
+    ("Sub", &[(1, legacy::sub), (7, elementwise::sub)]),
     ("Sum", &[(6, elementwise::sum)]),
     ("Swish", &[(24, activation::swish)]),
     ("Tan", &[(7, elementwise::tan)]),
     ("Tanh", &[(6, elementwise::tanh)]),
+    ("TensorScatter", &[(24, positions::tensor_scatter)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
     ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
@@ -231,7 +238,7 @@ pub const READERS: &[Entry] = &[
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, logic::choose)]),
-    ("Xor", &[(7, logic::xor)]),
+    ("Xor", &[(1, legacy::xor), (7, logic::xor)]),
     ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
     ("com.microsoft::Gelu", &[(1, activation::gelu)]),
     ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),
@@ -309,12 +316,12 @@ impl Context<'_, '_> {
     /// Operand `i` as one constant float; `None` when it is left out.
     ///
     /// # Errors
-    /// Computed at run time, or not one float32.
+    /// Computed at run time, or not one float.
     pub fn float(&self, i: usize) -> Result<Option<f32>, OpError> {
         if self.optional(i).is_none() {
             return Ok(None);
         }
-        match self.constant(i)?.as_f32() {
+        match small_float::to_f32(&self.constant(i)?.data).as_deref() {
             Some([one]) => Ok(Some(*one)),
             _other => Err(OpError::invalid(format!("operand {i} should be one float"))),
         }

@@ -57,9 +57,17 @@ pub fn max(c: &mut Context<'_, '_>) -> Read {
     reduce(c, |a| ReduceMax(a).into())
 }
 
-/// Mean of the elements.
+/// Mean of the elements; of integers, towards zero.
 pub fn mean(c: &mut Context<'_, '_>) -> Read {
-    reduce(c, |a| Mean(a).into())
+    let (x, a) = (c.operand(0)?, attributes(c)?);
+    if !c.build.ty(x).dtype.is_int() {
+        return Ok(vec![over(c, x, a, |a| Mean(a).into())?]);
+    }
+    let dims = c.build.shape(x);
+    let count: usize = a.axes.iter().map(|&d| dims[d]).product();
+    let sum = over(c, x, a, |a| Sum(a).into())?;
+    let count = c.build.number_like(sum, count as f64)?;
+    Ok(vec![c.build.over(sum, count)?])
 }
 
 /// Smallest element.
@@ -166,6 +174,8 @@ mod tests {
     fn positions_and_integers() {
         let y = of("ArgMax").int("axis", 0).int("keepdims", 0).run(13).expect("reads");
         assert_eq!(y.to_i64(), Some(vec![1, 1]));
+        let mean = case("ReduceMean").ints(&[3], &[2, 3, 9]).run(18).expect("reads");
+        assert_eq!(mean.to_i64(), Some(vec![4]));
         let ties = || case("ArgMax").input(&[3], &[5.0, 5.0, 1.0]);
         let y = ties().int("select_last_index", 1).run(13).expect("reads");
         assert_eq!(y.to_i64(), Some(vec![1]));

@@ -17,6 +17,10 @@ type Made = Result<ValueId, OpError>;
 
 /// Elements of a plane that float32 numbers tell apart.
 const MAX_PLANE: usize = 1 << 24;
+/// Groups of channels with offsets of their own.
+const MAX_PARTS: usize = 256;
+/// Positions that are constants.
+const MAX_POINTS: usize = 1 << 20;
 
 /// What is computed between elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,14 +349,15 @@ pub fn deform_conv(c: &mut Context<'_, '_>) -> Read {
     };
     let group = groups(c, channels)?;
     let parts = c.attributes.int("offset_group")?.unwrap_or(1);
-    let parts = usize::try_from(parts).ok().filter(|&p| p > 0 && channels.is_multiple_of(p));
+    let parts = usize::try_from(parts).ok();
+    let parts = parts.filter(|&p| p > 0 && channels.is_multiple_of(p) && p <= MAX_PARTS);
     let parts =
         parts.ok_or_else(|| OpError::invalid("the offset groups do not divide the channels"))?;
     let windows = Windows::read(c, &dims, Some(&[kh, kw]))?;
     let axes = windows.0.iter().map(|s| s.axis()).collect::<Result<Vec<_>, _>>()?;
     let (rows, columns) = (axes[0].output, axes[1].output);
     let (taps, pixels) = (kh * kw, rows * columns);
-    let points = taps.checked_mul(pixels).filter(|&p| p <= MAX_PLANE);
+    let points = taps.checked_mul(pixels).filter(|&p| p <= MAX_POINTS);
     let points = points.ok_or_else(|| OpError::unsupported("the taps are too many to move"))?;
     let wants = |each: usize| [n, parts.saturating_mul(taps).saturating_mul(each), rows, columns];
     let mask = c.optional(4);
@@ -369,18 +374,21 @@ pub fn deform_conv(c: &mut Context<'_, '_>) -> Read {
         Some(mask) => Some(b.reshape(mask, vec![n, parts, points])?),
     };
     let rule = Rule { mode: Mode::Linear, beyond: Beyond::Zeros, align_corners: true };
+    let mut starts = Vec::new();
+    for (i, axis) in axes.iter().enumerate() {
+        let start = |point: usize| {
+            let (tap, pixel) = (point / pixels, point % pixels);
+            let both = [(pixel / columns, tap / kw), (pixel % columns, tap % kw)];
+            axis.position(both[i].0, both[i].1) as f32
+        };
+        let start = TensorData::F32((0..points).map(start).collect());
+        starts.push(b.tensor(vec![1, points], start)?);
+    }
     let mut sampled = Vec::new();
     for part in 0..parts {
         let moved = b.part(offset, 1, (part, 1, 1))?;
         let mut at = Vec::new();
-        for (i, axis) in axes.iter().enumerate() {
-            let start = |point: usize| {
-                let (tap, pixel) = (point / pixels, point % pixels);
-                let both = [(pixel / columns, tap / kw), (pixel % columns, tap % kw)];
-                axis.position(both[i].0, both[i].1) as f32
-            };
-            let start = TensorData::F32((0..points).map(start).collect());
-            let start = b.tensor(vec![1, points], start)?;
+        for (i, &start) in starts.iter().enumerate() {
             let by = b.part(moved, 3, (i, 1, 1))?;
             let by = b.reshape(by, vec![n, points])?;
             at.push(b.plus(by, start)?);

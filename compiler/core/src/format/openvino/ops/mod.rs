@@ -91,7 +91,9 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         Op::Unpack(o) => movement::unpack(call, o.axis),
         // Data is handled before; tables exist in kernels only.
         Op::Input(_) | Op::Constant(_) | Op::Table(_) => Err(refused(op)),
-        Op::Bitwise(_)
+        Op::BitCast(_)
+        | Op::Bitwise(_)
+        | Op::CastFloat8(_)
         | Op::Compare(_)
         | Op::Determinant(_)
         | Op::RoiAlign(_)
