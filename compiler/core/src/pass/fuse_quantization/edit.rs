@@ -58,7 +58,7 @@ pub fn integers(graph: &Graph, float: ValueId) -> Option<(Vec<i32>, QuantParams)
         let p = i / inner % extent.max(1);
         let (scale, zero_point) = (quant.scales.get(p)?, quant.zero_points.get(p)?);
         // The float is scale * (q - zero point), rounded once: dividing finds q again.
-        Some((f64::from(x) / f64::from(*scale)).round() as i32 + zero_point)
+        Some(((f64::from(x) / f64::from(*scale)).round() as i32).saturating_add(*zero_point))
     };
     let data = floats.iter().enumerate().map(one).collect::<Option<Vec<_>>>()?;
     Some((data, quant))

@@ -278,6 +278,17 @@ fn averages_between_equal_and_other_scales() {
         assert!(apart <= 1);
     }
     let mut n = Net::new();
+    let x = n.input(&[1, 5, 4, 3], (0.05, 3));
+    let whole = PoolAttributes {
+        window: (5, 4),
+        stride: (1, 1),
+        padding: Padding::Valid,
+        activation: NONE,
+    };
+    let y = n.add(AveragePool2d(whole), &[x], None);
+    let y = n.quantize(y, (0.011, 3));
+    assert_eq!(n.run(&[y]).0, ["Mean"]);
+    let mut n = Net::new();
     let x = n.input(&[1, 5, 5, 3], (0.05, 3));
     let axes = ReduceAttributes { axes: vec![1, 2], keep_dims: true };
     let y = n.add(Mean(axes), &[x], None);
