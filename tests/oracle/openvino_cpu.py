@@ -3,10 +3,12 @@
 
     openvino_cpu.py < jobs.json > results.json
 
-jobs.json is a list of {"xml": PATH, "inputs": [NPY, ...], "outputs": [NPY, ...]}; inputs are in the file's order, the
-outputs are written there as float32 (or their own integer type). The answer is a list of {"ok": true, "inputs": [NAME, ...],
-"outputs": [NAME, ...], "types": [TYPE, ...]} or {"ok": false, "error": TEXT}. The plugin is asked for float32 arithmetic:
-by itself it takes bfloat16 where the processor has it. A job may ask for what the plugin chooses with "hint": null.
+jobs.json is a list of {"xml": PATH, "inputs": [NPY, ...], "outputs": [NPY, ...]}; inputs are in the file's order, axis 0
+counts samples, and the outputs are written there likewise, as float32 (or their own integer type). The answer is a list of {"ok": true, "inputs": [NAME, ...],
+"outputs": [NAME, ...], "types": [TYPE, ...]} or {"ok": false, "error": TEXT}.
+
+The plugin is asked for float32 arithmetic: by itself it takes bfloat16 where the processor has it, and it quantizes the
+activations in front of int8 weights.
 """
 
 import json
@@ -16,16 +18,22 @@ import numpy as np
 import openvino as ov
 
 
+CONFIG = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+
+
 def run(core, job):
-    config = {"INFERENCE_PRECISION_HINT": job.get("hint", "f32")}
-    compiled = core.compile_model(core.read_model(job["xml"]), "CPU", {k: v for k, v in config.items() if v})
+    compiled = core.compile_model(core.read_model(job["xml"]), "CPU", CONFIG)
     request = compiled.create_infer_request()
-    feeds = []
-    for port, path in zip(compiled.inputs, job["inputs"], strict=True):
-        feeds.append(np.load(path).astype(port.element_type.to_dtype()).reshape(port.shape))
-    request.infer(feeds)
-    for index, path in enumerate(job["outputs"]):
-        data = request.get_output_tensor(index).data
+    feeds = [np.load(path) for path in job["inputs"]]
+    samples = len(feeds[0]) if feeds else 1
+    results = [[] for _ in job["outputs"]]
+    for sample in range(samples):
+        ports = zip(compiled.inputs, feeds, strict=True)
+        request.infer([f[sample].astype(p.element_type.to_dtype()).reshape(p.shape) for p, f in ports])
+        for index, result in enumerate(results):
+            result.append(request.get_output_tensor(index).data.copy())
+    for path, result in zip(job["outputs"], results, strict=True):
+        data = np.stack(result)
         np.save(path, data.astype(np.float32) if data.dtype.kind == "f" else data)
     return {
         "ok": True,

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-use tinycc_core::{Tensor, TensorData};
+use tinycc_core::Tensor;
 use tinycc_driver::{Compiler, Diagnostics, Options, Report};
 
 /// A compiled model in a folder.
@@ -52,16 +52,18 @@ impl Compiled {
         std::fs::read(self.path(".bin")).expect("bin")
     }
 
-    /// Prepares a run on one set of inputs.
+    /// Prepares a run on some sets of inputs.
     #[must_use]
-    pub fn job(&self, inputs: &[Tensor]) -> Job {
+    pub fn job(&self, sets: &[Vec<Tensor>]) -> Job {
         let file = |kind: &str, i: usize| self.folder.path().join(format!("{kind}{i}.npy"));
-        for (i, tensor) in inputs.iter().enumerate() {
-            write_npy(&file("in", i), tensor);
+        let ports = sets.first().map_or(0, Vec::len);
+        for i in 0..ports {
+            let samples: Vec<&Tensor> = sets.iter().map(|set| &set[i]).collect();
+            write_npy(&file("in", i), &samples);
         }
         Job {
             xml: self.path(".xml"),
-            inputs: (0..inputs.len()).map(|i| file("in", i)).collect(),
+            inputs: (0..ports).map(|i| file("in", i)).collect(),
             outputs: (0..self.report.outputs.len()).map(|i| file("out", i)).collect(),
         }
     }
@@ -124,19 +126,23 @@ pub fn results(job: &Job) -> Vec<Vec<f32>> {
     job.outputs.iter().map(|path| read_npy(path)).collect()
 }
 
-fn write_npy(path: &Path, tensor: &Tensor) {
-    fn write<T: ndarray_npy::WritableElement + Clone>(path: &Path, dims: &[usize], data: &[T]) {
-        let array = ArrayD::from_shape_vec(IxDyn(dims), data.to_vec()).expect("fits");
+fn write_npy(path: &Path, samples: &[&Tensor]) {
+    fn write<T: ndarray_npy::WritableElement + Clone>(path: &Path, dims: &[usize], data: Vec<T>) {
+        let array = ArrayD::from_shape_vec(IxDyn(dims), data).expect("fits");
         let mut bytes = Vec::new();
         array.write_npy(&mut bytes).expect("writes");
         std::fs::write(path, bytes).expect("file");
     }
-    let dims = &tensor.shape.0;
-    match &tensor.data {
-        TensorData::F32(v) => write(path, dims, v),
-        TensorData::I64(v) => write(path, dims, v),
-        TensorData::I32(v) => write(path, dims, v),
-        other => panic!("an input of type {}", other.dtype()),
+    let mut dims = vec![samples.len()];
+    dims.extend(&samples[0].shape.0);
+    if samples[0].as_f32().is_some() {
+        write(
+            path,
+            &dims,
+            samples.iter().flat_map(|t| t.as_f32().expect("alike").to_vec()).collect(),
+        );
+    } else {
+        write(path, &dims, samples.iter().flat_map(|t| t.to_i64().expect("integers")).collect());
     }
 }
 

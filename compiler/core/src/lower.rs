@@ -7,6 +7,7 @@ use crate::kir::{Access, BufDecl, Call, Kernel, KernelBuilder, Layer, Module, Po
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
 use crate::op::{Op, OpError, Reuse, Signature};
+use crate::pass;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The processor the kernels are built for.
@@ -88,6 +89,7 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
     let graph = &legal.graph;
     let schedule = graph.schedule();
     let live = liveness::analyse(graph, &schedule);
+    let is_quantized = pass::is_quantized(graph);
     let mut names = LayerNames::default();
     let mut kernels: Vec<(NodeId, usize, Kernel)> = Vec::new();
     let mut layers: Vec<(NodeId, usize, Layer)> = Vec::new();
@@ -104,7 +106,11 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
                 let is_empty = node.results.iter().all(|v| v.ty.shape.elements() == 0);
                 let needs_code = !is_empty && !is_view(graph, id, &live);
                 let index = needs_code.then_some(kernels.len());
-                layers.push((id, step, layer(graph, id, name, index)));
+                let mut layer = layer(graph, id, name, index);
+                if is_quantized && needs_code {
+                    layer.float_reason = pass::float_reason(graph, id);
+                }
+                layers.push((id, step, layer));
                 if needs_code {
                     kernels.push((id, step, kernel));
                 }
@@ -234,7 +240,17 @@ fn layer(graph: &Graph, id: NodeId, name: String, index: Option<usize>) -> Layer
         |r| r.ty.clone(),
     );
     let (weights_bytes, live_bytes) = (0, 0);
-    Layer { name, operator, origin, output, macs, weights_bytes, live_bytes, kernel: index }
+    Layer {
+        name,
+        operator,
+        origin,
+        output,
+        macs,
+        weights_bytes,
+        live_bytes,
+        kernel: index,
+        float_reason: None,
+    }
 }
 
 /// Bytes of constants per kernel. An array that an earlier kernel has too is in the file once.

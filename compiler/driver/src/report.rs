@@ -76,6 +76,9 @@ pub struct LayerInfo {
     /// What the layer is in the emitted file; targets that write the graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emitted: Vec<String>,
+    /// Why the layer computes in float although the model is quantized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_reason: Option<String>,
 }
 
 /// Totals of a model.
@@ -190,7 +193,17 @@ impl Report {
             table.row(row);
         }
         let notes: String = self.notes.iter().map(|n| format!("note   {n}\n")).collect();
-        format!("{table}\n{}{notes}", self.totals_text())
+        format!("{table}\n{}{}{notes}", self.floats_text(), self.totals_text())
+    }
+
+    /// Which layers of a quantized model stayed float, and why.
+    fn floats_text(&self) -> String {
+        let line = |layer: &LayerInfo| {
+            let reason = layer.float_reason.as_ref()?;
+            Some(format!("float  {}: {reason}\n", layer.name))
+        };
+        let lines: String = self.layers.iter().filter_map(line).collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
     }
 
     fn totals_text(&self) -> String {
@@ -219,7 +232,7 @@ impl Report {
         ]);
         match t.transposes {
             0 => {}
-            1 => lines.push(("layout", "1 transpose remains; try --io-layout".to_string())),
+            1 => lines.push(("layout", "1 transpose remains; try --io-layout".into())),
             n => lines.push(("layout", format!("{n} transposes remain; try --io-layout"))),
         }
         lines.iter().map(|(key, value)| format!("{key:<6} {value}\n")).collect()
@@ -235,10 +248,6 @@ impl Report {
 /// Pretty-printed JSON with a final newline. The types of this crate always serialise.
 pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map_or_else(|e| format!("\"{e}\"\n"), |text| text + "\n")
-}
-
-fn is_transpose(layer: &Layer) -> bool {
-    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn network_port(port: &NetworkPort) -> PortInfo {
@@ -271,7 +280,12 @@ fn step_info(step: &Step) -> LayerInfo {
         live_bytes: None,
         has_code: None,
         emitted: step.layers.clone(),
+        float_reason: None,
     }
+}
+
+fn is_transpose(layer: &Layer) -> bool {
+    layer.operator == "Transpose" && layer.kernel.is_some()
 }
 
 fn port_info(port: &Port) -> PortInfo {
@@ -298,5 +312,6 @@ fn layer_info(layer: &Layer) -> LayerInfo {
         live_bytes: Some(layer.live_bytes),
         has_code: Some(layer.kernel.is_some()),
         emitted: Vec::new(),
+        float_reason: layer.float_reason.clone(),
     }
 }

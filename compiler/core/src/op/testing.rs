@@ -120,9 +120,7 @@ pub(crate) fn check_quant(op: impl Into<Op>, operands: &[Spec], quant: &QuantPar
     let op = op.into();
     for core in [Core::Generic, Core::CortexM4] {
         for seed in 0..3 {
-            let mut graph = graph_of(&op, operands, &[(quant.scale(), quant.zero_point())]);
-            let result = graph.outputs()[0];
-            graph.value_mut(result).expect("result").quant = Some(quant.clone());
+            let graph = graph_with(&op, operands, std::slice::from_ref(quant));
             let inputs = random_inputs(&graph, seed);
             check_graph(&op, graph, &inputs, core);
         }
@@ -164,6 +162,12 @@ pub(crate) fn check_integers_unary(op: impl Into<Op> + Clone) {
 
 /// The graph of one operator on the given operands.
 pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Graph {
+    let quant: Vec<QuantParams> =
+        quant.iter().map(|&(s, z)| QuantParams::per_tensor(s, z)).collect();
+    graph_with(op, operands, &quant)
+}
+
+fn graph_with(op: &Op, operands: &[Spec], quant: &[QuantParams]) -> Graph {
     let mut graph = Graph::new();
     let mut ids = Vec::new();
     for (i, spec) in operands.iter().enumerate() {
@@ -181,7 +185,7 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     let value = |ty: TensorType, i: usize| Value {
         name: format!("result{i}"),
         ty,
-        quant: quant.get(i).or(quant.last()).map(|&(s, z)| QuantParams::per_tensor(s, z)),
+        quant: quant.get(i).or(quant.last()).cloned(),
     };
     // Inference may look at the declared result, so declare something first: enough results of a
     // dummy type, then the inferred ones.

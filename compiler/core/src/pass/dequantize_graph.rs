@@ -26,11 +26,19 @@ pub const KEEP: Pass = Pass {
 fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     let mut changes = 0;
     let mut problems = Diagnostics::default();
-    for id in graph.schedule() {
+    let is_constant =
+        |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
+    let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
+        graph.schedule().into_iter().partition(|&id| is_constant(graph, id));
+    // Biases first: they go by the parameters of what they are added to.
+    let (biases, weights): (Vec<NodeId>, Vec<NodeId>) = constants
+        .into_iter()
+        .partition(|id| graph.value(id.result(0)).is_some_and(|v| v.ty.dtype != DType::I8));
+    for id in biases.into_iter().chain(weights).chain(rest) {
         let Some(node) = graph.get(id) else { continue };
         let result = if let Op::Constant(_) = node.op {
             constant(graph, id)
-        } else if let Op::Dequantize(_) = node.op {
+        } else if let Op::Dequantize(_) | Op::FlipSign(_) = node.op {
             Ok(dequantize(graph, id))
         } else {
             Ok(activation(graph, id, keep_rounding))
@@ -56,34 +64,60 @@ fn origin(graph: &Graph, id: NodeId) -> Origin {
 /// Users of a constant read its real numbers: of int8 behind a Dequantize, else computed here.
 fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Diagnostic> {
     let constant = id.result(0);
-    let Some(value) = graph.value(constant).cloned() else { return Ok(false) };
-    let (Some(quant), Some(node)) = (quantization(&value), graph.get(id)) else { return Ok(false) };
-    let Op::Constant(c) = &node.op else { return Ok(false) };
-    let tensor = c.tensor.clone();
-    let readers: Vec<(NodeId, usize)> = graph
-        .users(constant)
-        .into_iter()
-        .filter(|(user, _)| !matches!(graph.get(*user).map(|n| &n.op), Some(Op::Dequantize(_))))
-        .collect();
-    if readers.is_empty() {
+    let (Some(value), Some(node)) = (graph.value(constant).cloned(), graph.get(id)) else {
         return Ok(false);
-    }
-    let ty = TensorType::new(DType::F32, value.ty.shape.clone());
-    let real = Value { ty, quant: None, ..value.clone() };
-    let from = origin(graph, id);
-    let new = if value.ty.dtype == DType::I8 {
-        graph.add_with(Dequantize.into(), &[constant], vec![real], from)
-    } else {
-        let tensor = Arc::new(real_numbers(&tensor, quant).ok_or_else(|| {
-            let message = format!("constant \"{}\" ({}) has no real numbers", value.name, value.ty);
-            Diagnostic::new(Code::UnsupportedType, from.clone(), message)
-        })?);
-        graph.add(Constant { tensor }.into(), vec![real], from)
     };
-    for (user, operand) in readers {
-        graph.connect(new.result(0), user, operand);
+    let Op::Constant(c) = &node.op else { return Ok(false) };
+    let (tensor, from) = (c.tensor.clone(), node.origin.clone());
+    let mut shared = None;
+    let mut changed = false;
+    for (user, operand) in graph.users(constant) {
+        let reader = graph.get(user).map(|n| &n.op);
+        let bias = bias_quantization(graph, user, operand);
+        let Some(quant) = bias.as_ref().or(quantization(&value)).cloned() else { continue };
+        if matches!(reader, Some(Op::Dequantize(_))) {
+            continue;
+        }
+        let ty = TensorType::new(DType::F32, value.ty.shape.clone());
+        let real = Value { ty, quant: None, ..value.clone() };
+        let new = match shared {
+            Some(new) if bias.is_none() => new,
+            _first if value.ty.dtype == DType::I8 => {
+                graph.add_with(Dequantize.into(), &[constant], vec![real], from.clone()).result(0)
+            }
+            _first => {
+                let tensor = Arc::new(real_numbers(&tensor, &quant).ok_or_else(|| {
+                    let message =
+                        format!("constant \"{}\" ({}) has no real numbers", value.name, value.ty);
+                    Diagnostic::new(Code::UnsupportedType, from.clone(), message)
+                })?);
+                graph.add(Constant { tensor }.into(), vec![real], from.clone()).result(0)
+            }
+        };
+        if bias.is_none() {
+            shared = Some(new);
+        }
+        graph.connect(new, user, operand);
+        changed = true;
     }
-    Ok(true)
+    Ok(changed)
+}
+
+/// A bias has the scale of the sums it is added to, input times weights; what the file says about it is
+/// not asked, here as in the kernels.
+fn bias_quantization(graph: &Graph, user: NodeId, operand: usize) -> Option<QuantParams> {
+    let op = &graph.get(user)?.op;
+    let QuantRule::Weights { .. } = op.quant_rule() else { return None };
+    if operand != 2 {
+        return None;
+    }
+    let operands = graph.operands(user);
+    let of = |i: usize| operands.get(i).and_then(|&v| graph.value(v)).and_then(|v| v.quant.clone());
+    let (x, w) = (of(0)?, of(1)?);
+    let scales: Vec<f32> =
+        w.scales.iter().map(|&s| (f64::from(s) * f64::from(x.scale())) as f32).collect();
+    let axis = (scales.len() > 1).then_some(0);
+    Some(QuantParams { zero_points: vec![0; scales.len()], scales, axis, rounding: x.rounding })
 }
 
 /// scale * (q - zero point), one scale per index of the axis or one for all.
@@ -101,7 +135,8 @@ fn real_numbers(tensor: &Tensor, quant: &QuantParams) -> Option<Tensor> {
     Some(Tensor { shape: tensor.shape.clone(), data: TensorData::F32(real.collect()) })
 }
 
-/// A Dequantize of an activation is nothing any more; one of a constant stays.
+/// A Dequantize of an activation is nothing any more, nor is the other spelling of the same number; a
+/// Dequantize of a constant stays.
 fn dequantize(graph: &mut Graph, id: NodeId) -> bool {
     let Some(&operand) = graph.operands(id).first() else { return false };
     let is_real = graph.value(operand).is_some_and(|v| v.ty.dtype == DType::F32);
@@ -178,7 +213,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
     let quantized = Value {
         name: format!("{}/quantized", was.name),
         ty: TensorType::new(DType::I8, was.ty.shape.clone()),
-        quant: Some(quant),
+        quant: Some(quant.half_even()),
     };
     let real = Value {
         name: was.name.clone(),

@@ -9,6 +9,8 @@ mod materialise_outputs;
 mod remove_dead;
 mod tabulate;
 
+pub use fuse_quantization::{float_reason, is_quantized};
+
 use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, verify};
 

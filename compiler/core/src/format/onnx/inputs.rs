@@ -195,3 +195,52 @@ fn static_dims(
     let help = format!("give it: --input-shape {}={shape} with numbers for ?", info.name);
     Err(Diagnostic::new(Code::DynamicShape, Default::default(), message).help(help).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::format::ReadOptions;
+    use crate::format::onnx::testing::models::{graph, input, model, node, output};
+    use onnx_protobuf::tensor_shape_proto::dimension;
+    use onnx_protobuf::{Message, ValueInfoProto, type_proto};
+    use std::collections::BTreeMap;
+
+    /// An input whose extents of 0 are named `T`.
+    fn open(name: &str, shape: &[usize]) -> ValueInfoProto {
+        let mut info = input(name, shape);
+        if let Some(type_proto::Value::TensorType(t)) =
+            info.type_.as_mut().and_then(|t| t.value.as_mut())
+        {
+            for dim in t.shape.as_mut().into_iter().flat_map(|s| &mut s.dim) {
+                if dim.value == Some(dimension::Value::DimValue(0)) {
+                    dim.value = Some(dimension::Value::DimParam("T".into()));
+                }
+            }
+        }
+        info
+    }
+
+    #[test]
+    fn a_named_extent_given_for_one_input_holds_for_all() {
+        let inputs = vec![open("a", &[2, 0]), open("b", &[0, 0, 3])];
+        let nodes = vec![node("Neg", &["a"], &["y"]), node("Neg", &["b"], &["z"])];
+        let m = model(17, graph(nodes, inputs, vec![output("y"), output("z")]));
+        let bytes = m.write_to_bytes().expect("serialises");
+        let read = |shapes: &[(&str, &[usize])]| {
+            let pair = |(name, dims): &(&str, &[usize])| ((*name).to_string(), dims.to_vec());
+            let input_shapes: BTreeMap<_, _> = shapes.iter().map(pair).collect();
+            let options = ReadOptions { input_shapes, ..ReadOptions::default() };
+            super::super::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
+                let shape =
+                    |v: &crate::graph::ValueId| graph.value(*v).map(|v| v.ty.shape.0.clone());
+                graph.outputs().iter().filter_map(shape).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(read(&[("a", &[2, 5])]), Ok(vec![vec![2, 5], vec![5, 5, 3]]));
+        assert_eq!(read(&[("b", &[1, 7, 3])]).expect("reads")[0], [2, 1]);
+        let message = read(&[]).expect_err("open");
+        assert!(
+            message.contains("help: give it: --input-shape a=2x? with numbers for ?"),
+            "{message}"
+        );
+    }
+}

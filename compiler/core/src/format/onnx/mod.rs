@@ -6,6 +6,7 @@
 mod attribute;
 mod build;
 mod external;
+mod flex;
 mod flow;
 mod function;
 mod inputs;

@@ -239,8 +239,7 @@ impl<'o> Emitter<'o> {
         let half = self.options.precision == Precision::F16;
         let packed = half && (self.real() == Elem::F16 || values.len() > KEEP);
         if !packed {
-            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            return self.bytes(Elem::F32, dims, &bytes);
+            return self.floats(dims, values);
         }
         let mut beyond = 0usize;
         let bytes: Vec<u8> = values
@@ -287,7 +286,7 @@ impl<'o> Emitter<'o> {
     }
 
     /// A constant of the given bytes; equal ones are one layer.
-    pub(super) fn bytes(&mut self, elem: Elem, dims: Vec<usize>, bytes: &[u8]) -> Wire {
+    fn bytes(&mut self, elem: Elem, dims: Vec<usize>, bytes: &[u8]) -> Wire {
         let offset = self.pool.place(bytes);
         if let Some(known) = self.constants.get(&(elem, dims.clone(), offset)) {
             return known.clone();
@@ -330,24 +329,26 @@ impl<'o> Emitter<'o> {
         let (Some(factor), TensorData::I8(q)) = (&stored.factor, &stored.data.data) else {
             return self.constant(stored);
         };
-        let scales = factor.scale.as_f32().unwrap_or_default();
-        // A scale that float16 cannot hold well would spoil all weights it multiplies.
-        if self.real() == Elem::F16
-            && scales.iter().any(|&s| !(half::MIN_NORMAL..half::MAX).contains(&s))
-        {
-            return self.constant(stored);
-        }
         let bytes: Vec<u8> = q.iter().flat_map(|x| x.to_le_bytes()).collect();
         let raw = self.bytes(Elem::I8, stored.data.shape.0.clone(), &bytes);
-        let real = self.real();
-        let mut wire = self.convert(&raw, real);
+        // A float16 scale would move all weights it multiplies: multiply first, round then.
+        let mut wire = self.convert(&raw, Elem::F32);
         let zeros = factor.zero.as_f32().unwrap_or_default();
         if zeros.iter().any(|&z| z != 0.0) {
-            let zero = self.reals(factor.zero.shape.0.clone(), zeros);
+            let zero = self.floats(factor.zero.shape.0.clone(), zeros);
             wire = self.binary("Subtract", &wire, &zero)?;
         }
-        let scale = self.reals(factor.scale.shape.0.clone(), scales);
-        self.binary("Multiply", &wire, &scale)
+        let scale =
+            self.floats(factor.scale.shape.0.clone(), factor.scale.as_f32().unwrap_or_default());
+        let real = self.real();
+        let wire = self.binary("Multiply", &wire, &scale)?;
+        Ok(self.convert(&wire, real))
+    }
+
+    /// float32 numbers, whatever the precision of the file.
+    pub fn floats(&mut self, dims: Vec<usize>, values: &[f32]) -> Wire {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.bytes(Elem::F32, dims, &bytes)
     }
 }
 

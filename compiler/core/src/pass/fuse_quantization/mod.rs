@@ -25,7 +25,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use crate::op::{Dequantize, FlipSign, MaxPool2d, Op, Quantize, Reshape};
 use crate::tensor::{DType, QuantParams};
 use edit::{Quantized, as_int8, dequantized, is_sole_use, replace};
-pub use reason::float_reason;
+pub use reason::{float_reason, is_quantized};
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -127,8 +127,7 @@ fn cancel(graph: &mut Graph, id: NodeId) -> Option<()> {
     let x = dequantized(graph, *graph.operands(id).first()?)?;
     let to = graph.get(id)?.results.first()?.quant.clone()?;
     if (to.scale(), to.zero_point()) == (x.scale, x.zero_point) {
-        graph.replace_uses(id.result(0), x.value);
-        return Some(());
+        return stand_in(graph, id, x.value);
     }
     replace(graph, id, Quantize.into(), &[x.value], id)
 }
@@ -145,11 +144,7 @@ fn join_twins(graph: &mut Graph, id: NodeId) -> Option<()> {
             })
     };
     let twin = graph.users(x).into_iter().find(is_twin)?.0;
-    if !is_used(graph, id) {
-        return None;
-    }
-    graph.replace_uses(id.result(0), twin.result(0));
-    Some(())
+    stand_in(graph, id, twin.result(0))
 }
 
 /// An int8 reshape to the same shape and quantization is nothing. Where all readers of a value move
@@ -162,11 +157,7 @@ fn alias(graph: &mut Graph, id: NodeId) -> Option<()> {
     }
     if from.quant == to.quant {
         let is_reshape = matches!(graph.get(id)?.op, Op::Reshape(_)) && from.ty == to.ty;
-        if !is_reshape || !is_used(graph, id) {
-            return None;
-        }
-        graph.replace_uses(id.result(0), x);
-        return Some(());
+        return if is_reshape { stand_in(graph, id, x) } else { None };
     }
     let agrees = |user: NodeId| {
         graph
@@ -186,12 +177,8 @@ fn flip_back(graph: &mut Graph, id: NodeId) -> Option<()> {
     let Op::FlipSign(_) = graph.get(between.node)?.op else { return None };
     let x = *graph.operands(between.node).first()?;
     let (from, to) = (graph.value(x)?.quant.clone(), graph.get(id)?.results.first()?.clone());
-    if !is_used(graph, id) {
-        return None;
-    }
     if from == to.quant {
-        graph.replace_uses(id.result(0), x);
-        return Some(());
+        return stand_in(graph, id, x);
     }
     replace(graph, id, Reshape { shape: to.ty.shape }.into(), &[x], id)
 }
@@ -235,8 +222,23 @@ fn sink_flip(graph: &mut Graph, id: NodeId) -> Option<()> {
     Some(())
 }
 
-fn is_used(graph: &Graph, id: NodeId) -> bool {
-    !graph.users(id.result(0)).is_empty() || graph.outputs().contains(&id.result(0))
+/// Lets `x`, the same elements, take the place of what `id` computes. An output of the model keeps
+/// its name by an alias, which needs no code.
+fn stand_in(graph: &mut Graph, id: NodeId, x: ValueId) -> Option<()> {
+    let result = id.result(0);
+    if graph.outputs().contains(&result) {
+        let node = graph.get(id)?;
+        if matches!(node.op, Op::Reshape(_)) {
+            return None;
+        }
+        let shape = node.results.first()?.ty.shape.clone();
+        return replace(graph, id, Reshape { shape }.into(), &[x], id);
+    }
+    if graph.users(result).is_empty() {
+        return None;
+    }
+    graph.replace_uses(result, x);
+    Some(())
 }
 
 /// Moving what was dequantized: the int8 elements are moved, then dequantized.

@@ -8,6 +8,9 @@ use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 type Made = Result<ValueId, OpError>;
 
+/// Constants up to this size are not counted.
+const SMALL_BYTES: usize = 1 << 10;
+
 impl Builder<'_> {
     /// a + b, with broadcasting.
     ///
@@ -91,11 +94,17 @@ impl Builder<'_> {
         self.add(Cast { to }, &[number])
     }
 
-    /// A constant of these extents.
+    /// A constant of these extents. Large ones take from what constants may grow to.
     ///
     /// # Errors
-    /// Another number of elements.
+    /// Another number of elements; or the constants made for this model become too large.
     pub fn tensor(&mut self, dims: Vec<usize>, data: TensorData) -> Made {
+        let bytes = data.len().saturating_mul(data.dtype().size());
+        if bytes > SMALL_BYTES {
+            *self.budget = self.budget.checked_sub(bytes).ok_or_else(|| {
+                OpError::unsupported("the constants of the model grow too large")
+            })?;
+        }
         let (count, shape) = (data.len(), Shape(dims));
         let message = format!("{count} elements do not make the shape {shape}");
         let tensor = Tensor::new(shape, data).ok_or_else(|| OpError::invalid(message))?;

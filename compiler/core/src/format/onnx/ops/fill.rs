@@ -164,12 +164,15 @@ pub fn trilu(c: &mut Context<'_, '_>) -> Read {
     let &[.., rows, columns] = dims.as_slice() else {
         return Err(OpError::invalid("the input has no matrices"));
     };
+    let upper = c.attributes.flag("upper", true)?;
+    if let Some(k) = c.optional(1).filter(|&k| c.build.data(k).is_none()) {
+        return super::positions::triangle(c, x, k, upper);
+    }
     let k = match c.ints(1)?.as_deref() {
         None => 0,
         Some(&[k]) => k,
         Some(_) => return Err(OpError::invalid("operand 1 (k) should be one number")),
     };
-    let upper = c.attributes.flag("upper", true)?;
     let n = rows.saturating_mul(columns);
     if n > MAX_ELEMENTS {
         return Err(OpError::unsupported(format!("triangles of {n} elements are too many")));

@@ -3,18 +3,24 @@
 
 mod activation;
 mod arithmetic;
+pub(super) mod attention;
 mod conv;
 mod conv_transpose;
+mod einsum;
 mod elementwise;
 mod fill;
 mod indexing;
 mod integer;
 mod known;
+mod legacy;
+mod linear;
 mod logic;
+mod loss;
 mod moments;
 mod movement;
 mod norm;
 mod pool;
+mod positions;
 mod qlinear;
 mod quantize;
 mod quantize_plain;
@@ -22,8 +28,10 @@ mod recurrent;
 mod reduce;
 mod regions;
 mod resize;
+mod sample;
 mod shape;
 mod spatial;
+mod spectrum;
 
 use super::attribute::Attributes;
 use super::build::Builder;
@@ -60,24 +68,28 @@ pub const READERS: &[Entry] = &[
     ("Abs", &[(1, elementwise::abs)]),
     ("Acos", &[(7, elementwise::acos)]),
     ("Acosh", &[(9, elementwise::acosh)]),
-    ("Add", &[(7, elementwise::add)]),
-    ("And", &[(7, logic::and)]),
+    ("Add", &[(1, legacy::add), (7, elementwise::add)]),
+    ("AffineGrid", &[(20, sample::affine_grid)]),
+    ("And", &[(1, legacy::and), (7, logic::and)]),
     ("ArgMax", &[(1, reduce::arg_max)]),
     ("ArgMin", &[(1, reduce::arg_min)]),
     ("Asin", &[(7, elementwise::asin)]),
     ("Asinh", &[(9, elementwise::asinh)]),
     ("Atan", &[(7, elementwise::atan)]),
     ("Atanh", &[(9, elementwise::atanh)]),
+    ("Attention", &[(23, attention::attention)]),
     ("AveragePool", &[(1, pool::average_pool)]),
-    ("BatchNormalization", &[(7, norm::batch_normalization)]),
+    ("BatchNormalization", &[(1, legacy::batch_normalization), (7, norm::batch_normalization)]),
     ("BitCast", &[(26, elementwise::bit_cast)]),
     ("BitShift", &[(11, logic::bit_shift)]),
     ("BitwiseAnd", &[(18, logic::and)]),
     ("BitwiseNot", &[(18, logic::not)]),
     ("BitwiseOr", &[(18, logic::or)]),
     ("BitwiseXor", &[(18, logic::xor)]),
+    ("BlackmanWindow", &[(17, spectrum::blackman)]),
     ("Cast", &[(6, elementwise::cast)]),
     ("CastLike", &[(15, elementwise::cast_like)]),
+    ("CausalConvWithState", &[(26, linear::causal_conv)]),
     ("Ceil", &[(6, elementwise::ceil)]),
     ("Celu", &[(12, activation::celu)]),
     ("CenterCropPad", &[(18, movement::center_crop_pad)]),
@@ -94,14 +106,17 @@ pub const READERS: &[Entry] = &[
     ("Cosh", &[(9, elementwise::cosh)]),
     ("CumProd", &[(26, fill::cum_prod)]),
     ("CumSum", &[(11, fill::cum_sum)]),
+    ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
+    ("DeformConv", &[(19, sample::deform_conv)]),
     ("DepthToSpace", &[(1, fill::depth_to_space)]),
     ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
     ("Det", &[(11, regions::determinant)]),
-    ("Div", &[(7, elementwise::div)]),
-    ("Dropout", &[(7, shape::dropout)]),
+    ("Div", &[(1, legacy::div), (7, elementwise::div)]),
+    ("Dropout", &[(1, shape::dropout)]),
     ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
+    ("Einsum", &[(12, einsum::einsum)]),
     ("Elu", &[(6, activation::elu)]),
-    ("Equal", &[(7, logic::equal)]),
+    ("Equal", &[(1, legacy::equal), (7, logic::equal)]),
     ("Erf", &[(9, elementwise::erf)]),
     ("Exp", &[(6, elementwise::exp)]),
     ("Expand", &[(8, fill::expand)]),
@@ -113,26 +128,33 @@ pub const READERS: &[Entry] = &[
     ("GatherElements", &[(11, indexing::gather_elements)]),
     ("GatherND", &[(11, indexing::gather_nd)]),
     ("Gelu", &[(20, activation::gelu)]),
-    ("Gemm", &[(7, conv::gemm)]),
+    ("Gemm", &[(1, conv::gemm)]),
     ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
     ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
     ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
-    ("Greater", &[(7, logic::greater)]),
+    ("Greater", &[(1, legacy::greater), (7, logic::greater)]),
     ("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
-    ("GroupNormalization", &[(21, moments::group)]),
+    ("GridSample", &[(16, sample::grid_sample)]),
+    ("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
+    ("HammingWindow", &[(17, spectrum::hamming)]),
+    ("HannWindow", &[(17, spectrum::hann)]),
     ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
     ("HardSwish", &[(14, activation::hard_swish)]),
+    ("Hardmax", &[(1, norm::hardmax_1), (13, norm::hardmax_13)]),
     ("Identity", &[(1, shape::identity)]),
     ("InstanceNormalization", &[(6, moments::instance)]),
     ("IsInf", &[(10, logic::is_inf)]),
     ("IsNaN", &[(9, logic::is_nan)]),
+    ("LRN", &[(1, norm::lrn)]),
     ("LSTM", &[(7, recurrent::lstm)]),
     ("LayerNormalization", &[(1, moments::layer)]),
     ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
-    ("Less", &[(7, logic::less)]),
+    ("Less", &[(1, legacy::less), (7, logic::less)]),
     ("LessOrEqual", &[(12, logic::less_or_equal)]),
+    ("LinearAttention", &[(26, linear::linear_attention)]),
     ("Log", &[(6, elementwise::log)]),
     ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    ("LpNormalization", &[(1, norm::lp_normalization)]),
     ("LpPool", &[(2, pool::lp_pool)]),
     ("MatMul", &[(1, conv::matmul)]),
     ("MatMulInteger", &[(10, integer::matmul_integer)]),
@@ -141,18 +163,21 @@ pub const READERS: &[Entry] = &[
     ("MaxUnpool", &[(9, indexing::max_unpool)]),
     ("Mean", &[(6, elementwise::mean)]),
     ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
+    ("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
     ("Min", &[(6, elementwise::min)]),
     ("Mish", &[(18, activation::mish)]),
     ("Mod", &[(10, logic::modulo)]),
-    ("Mul", &[(7, elementwise::mul)]),
+    ("Mul", &[(1, legacy::mul), (7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
+    ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
     ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
-    ("Or", &[(7, logic::or)]),
-    ("PRelu", &[(7, activation::prelu)]),
+    ("OneHot", &[(9, positions::one_hot)]),
+    ("Or", &[(1, legacy::or), (7, logic::or)]),
+    ("PRelu", &[(1, legacy::prelu), (7, activation::prelu)]),
     ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
-    ("Pow", &[(7, activation::pow)]),
+    ("Pow", &[(1, legacy::pow), (7, activation::pow)]),
     ("QLinearConv", &[(10, qlinear::conv)]),
     ("QLinearMatMul", &[(10, qlinear::matmul)]),
     ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
@@ -173,8 +198,11 @@ pub const READERS: &[Entry] = &[
     ("Relu", &[(6, elementwise::relu)]),
     ("Reshape", &[(5, movement::reshape)]),
     ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    ("ReverseSequence", &[(10, positions::reverse_sequence)]),
     ("RoiAlign", &[(10, regions::roi_align)]),
+    ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
     ("Round", &[(11, elementwise::round)]),
+    ("STFT", &[(17, spectrum::stft)]),
     ("Scatter", &[(9, indexing::scatter_elements)]),
     ("ScatterElements", &[(11, indexing::scatter_elements)]),
     ("ScatterND", &[(11, indexing::scatter_nd)]),
@@ -188,17 +216,19 @@ pub const READERS: &[Entry] = &[
     ("Size", &[(1, fill::size)]),
     ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
     ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    ("SoftmaxCrossEntropyLoss", &[(12, loss::softmax_cross_entropy)]),
     ("Softplus", &[(1, activation::softplus)]),
     ("Softsign", &[(1, activation::softsign)]),
     ("SpaceToDepth", &[(1, fill::space_to_depth)]),
     ("Split", &[(2, movement::split_2), (13, movement::split_13)]),
     ("Sqrt", &[(6, elementwise::sqrt)]),
     ("Squeeze", &[(1, movement::squeeze)]),
-    ("Sub", &[(7, elementwise::sub)]),
+    ("Sub", &[(1, legacy::sub), (7, elementwise::sub)]),
     ("Sum", &[(6, elementwise::sum)]),
     ("Swish", &[(24, activation::swish)]),
     ("Tan", &[(7, elementwise::tan)]),
     ("Tanh", &[(6, elementwise::tanh)]),
+    ("TensorScatter", &[(24, positions::tensor_scatter)]),
     ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
     ("Tile", &[(6, fill::tile)]),
     ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
@@ -208,7 +238,7 @@ pub const READERS: &[Entry] = &[
     ("Unsqueeze", &[(1, movement::unsqueeze)]),
     ("Upsample", &[(7, resize::upsample)]),
     ("Where", &[(9, logic::choose)]),
-    ("Xor", &[(7, logic::xor)]),
+    ("Xor", &[(1, legacy::xor), (7, logic::xor)]),
     ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
     ("com.microsoft::Gelu", &[(1, activation::gelu)]),
     ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),

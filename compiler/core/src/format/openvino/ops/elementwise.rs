@@ -132,6 +132,14 @@ fn aligned(call: &mut Call<'_, '_>) -> Result<([Wire; 2], Vec<usize>), OpError> 
     Ok(([a, b], order))
 }
 
+/// To the nearest integer, ties to the even one.
+pub fn round(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
+    let (x, order) = call.any(0)?;
+    let data = vec![("mode", "half_to_even".to_string())];
+    let wire = call.e.one(("Round", 5), data, &[&x], x.elem, x.dims.clone());
+    Ok(Held::Tensor { wire, order })
+}
+
 /// Two operands that broadcast, then the fused activation.
 pub fn binary(
     call: &mut Call<'_, '_>,

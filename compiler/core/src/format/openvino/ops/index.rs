@@ -2,7 +2,10 @@
 
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, Held};
-use crate::op::{ArgAttributes, Gather, OpError};
+use crate::format::openvino::stored::Stored;
+use crate::kernels::combine::Combine;
+use crate::op::{ArgAttributes, Cumulative, Gather, OpError, ScatterElements, ScatterNd, TopK};
+use crate::tensor::{Tensor, TensorData};
 
 /// Gather; indices computed at run time are taken as they are.
 pub fn gather(call: &mut Call<'_, '_>, op: &Gather) -> Result<Held, OpError> {
@@ -15,6 +18,118 @@ pub fn gather(call: &mut Call<'_, '_>, op: &Gather) -> Result<Held, OpError> {
         (("Gather", 7), vec![("batch_dims", op.batch_dims.to_string())])
     };
     Ok(Held::plain(call.e.one(kind, data, &[&x, &indices, &axis], x.elem, dims)))
+}
+
+/// CumSum; there is no running product.
+pub fn cumulative(call: &mut Call<'_, '_>, op: &Cumulative) -> Result<Held, OpError> {
+    if op.combine != Combine::Sum {
+        return Err(OpError::unsupported("only running sums have a form in an OpenVINO file"));
+    }
+    let (x, order) = call.any(0)?;
+    let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
+    let axis = call.e.int(axis as i64);
+    let data = vec![("exclusive", op.exclusive.to_string()), ("reverse", op.reverse.to_string())];
+    let wire = call.e.one(("CumSum", 3), data, &[&x, &axis], x.elem, x.dims.clone());
+    Ok(Held::Tensor { wire, order })
+}
+
+/// Indices without negative ones, which the format does not have. Those computed at run time are taken
+/// as they are.
+fn indices(
+    call: &mut Call<'_, '_>,
+    i: usize,
+    extent: impl Fn(usize) -> usize,
+) -> Result<Wire, OpError> {
+    let Some(stored) = call.stored(i) else { return call.plain(i) };
+    let values =
+        stored.data.to_i64().ok_or_else(|| OpError::invalid("indices should be integers"))?;
+    let last = stored.data.shape.0.last().copied().unwrap_or(1).max(1);
+    let from_start = |(at, &v): (usize, &i64)| if v < 0 { v + extent(at % last) as i64 } else { v };
+    let values = values.iter().enumerate().map(from_start).collect();
+    let data = Tensor { data: TensorData::I64(values), ..stored.data.clone() };
+    call.e.constant(&Stored { data, factor: None })
+}
+
+/// GatherElements.
+pub fn gather_elements(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
+    let x = call.plain(0)?;
+    let extent = x.dims.get(axis).copied().unwrap_or(1);
+    let picks = indices(call, 1, |_| extent)?;
+    let dims = call.result()?;
+    let data = vec![("axis", axis.to_string())];
+    Ok(Held::plain(call.e.one(("GatherElements", 6), data, &[&x, &picks], x.elem, dims)))
+}
+
+/// GatherND; several batch dimensions of its result are one, so a reshape follows.
+pub fn gather_nd(call: &mut Call<'_, '_>, batch_dims: usize) -> Result<Held, OpError> {
+    let x = call.plain(0)?;
+    let dims = x.dims.clone();
+    let picks = indices(call, 1, |k| dims.get(batch_dims + k).copied().unwrap_or(1))?;
+    let result = call.result()?;
+    let mut flat: Vec<usize> = result.clone();
+    if batch_dims > 1 {
+        let batch = result.iter().take(batch_dims).product();
+        flat = std::iter::once(batch).chain(result.iter().skip(batch_dims).copied()).collect();
+    }
+    let data = vec![("batch_dims", batch_dims.to_string())];
+    let wire = call.e.one(("GatherND", 5), data, &[&x, &picks], x.elem, flat);
+    Ok(Held::plain(call.e.reshape(&wire, &result)))
+}
+
+/// ScatterElementsUpdate.
+pub fn scatter_elements(call: &mut Call<'_, '_>, op: &ScatterElements) -> Result<Held, OpError> {
+    if op.reduction.is_some() {
+        return Err(OpError::unsupported(
+            "a scatter that combines needs opset12, which the stick does not read",
+        ));
+    }
+    let x = call.plain(0)?;
+    let extent = x.dims.get(op.axis).copied().unwrap_or(1);
+    let (at, updates) = (indices(call, 1, |_| extent)?, call.plain(2)?);
+    let axis = call.e.int(op.axis as i64);
+    let inputs = [&x, &at, &updates, &axis];
+    let wire =
+        call.e.one(("ScatterElementsUpdate", 3), Vec::new(), &inputs, x.elem, x.dims.clone());
+    Ok(Held::plain(wire))
+}
+
+/// ScatterNDUpdate.
+pub fn scatter_nd(call: &mut Call<'_, '_>, op: &ScatterNd) -> Result<Held, OpError> {
+    if op.reduction.is_some() {
+        return Err(OpError::unsupported(
+            "a scatter that combines needs opset15, which the stick does not read",
+        ));
+    }
+    let x = call.plain(0)?;
+    let dims = x.dims.clone();
+    let at = indices(call, 1, |k| dims.get(k).copied().unwrap_or(1))?;
+    let updates = call.plain(2)?;
+    let wire = call.e.one(("ScatterNDUpdate", 4), Vec::new(), &[&x, &at, &updates], x.elem, dims);
+    Ok(Held::plain(wire))
+}
+
+/// TopK.
+pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
+    let (x, order) = call.any(0)?;
+    let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
+    let k = call.e.int(op.k as i64);
+    let mut dims = x.dims.clone();
+    if let Some(extent) = dims.get_mut(axis) {
+        *extent = op.k;
+    }
+    let data = vec![
+        ("axis", axis.to_string()),
+        ("mode", if op.largest { "max" } else { "min" }.to_string()),
+        ("sort", "value".to_string()),
+        ("index_element_type", "i32".to_string()),
+    ];
+    let outputs = vec![(x.elem, dims.clone()), (Elem::I32, dims.clone())];
+    let layer = call.e.layer(("TopK", 3), data, &[&x, &k], outputs);
+    let wire = |output, elem| Wire { port: Port { layer, output }, elem, dims: dims.clone() };
+    let elem = call.e.elem(op.index)?;
+    let positions = call.e.convert(&wire(1, Elem::I32), elem);
+    let values = Held::Tensor { wire: wire(0, x.elem), order: order.clone() };
+    Ok(vec![values, Held::Tensor { wire: positions, order }])
 }
 
 /// The position of an extremum: TopK of one.

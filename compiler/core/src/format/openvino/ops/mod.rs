@@ -6,11 +6,12 @@ mod index;
 mod movement;
 mod norm;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resize;
 
 use super::held::{Call, Held};
-use crate::op::{Op, OpError};
+use crate::op::{Function, Math, Op, OpError};
 
 /// The layers of one operator application; yields its results.
 ///
@@ -29,22 +30,28 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         Op::Cast(o) => one(elementwise::cast(call, o.to)),
         Op::Concat(o) => one(movement::concat(call, o.axis)),
         Op::Conv2d(o) => one(conv::conv2d(call, o)),
+        Op::Cumulative(o) => one(index::cumulative(call, o)),
         Op::DepthToSpace(o) => one(movement::blocks(call, "DepthToSpace", o.block)),
         Op::DepthwiseConv2d(o) => one(conv::depthwise(call, o)),
         Op::Dequantize(_) => one(elementwise::dequantize(call)),
         Op::Div(o) => one(elementwise::binary(call, "Divide", o.activation)),
         Op::Elu(_) => one(elementwise::elu(call)),
         Op::Exp(_) => one(elementwise::unary(call, ("Exp", 1))),
+        Op::FlipSign(_) => one(elementwise::dequantize(call)),
         Op::Floor(_) => one(elementwise::unary(call, ("Floor", 1))),
         Op::FullyConnected(o) => one(conv::fully_connected(call, o)),
         Op::Gather(o) => one(index::gather(call, o)),
+        Op::GatherElements(o) => one(index::gather_elements(call, o.axis)),
+        Op::GatherNd(o) => one(index::gather_nd(call, o.batch_dims)),
         Op::Gelu(o) => one(elementwise::gelu(call, o.approximate)),
+        Op::Gru(o) => recurrent::gru(call, o),
         Op::HardSwish(_) => one(elementwise::unary(call, ("HSwish", 4))),
         Op::L2Normalization(_) => one(norm::l2(call)),
         Op::LeakyRelu(o) => one(elementwise::leaky(call, o.alpha)),
         Op::Log(_) => one(elementwise::unary(call, ("Log", 1))),
         Op::LogSoftmax(_) => one(norm::log_softmax(call)),
         Op::Logistic(_) => one(elementwise::unary(call, ("Sigmoid", 1))),
+        Op::Lstm(o) => recurrent::lstm(call, o),
         Op::MaxPool2d(o) => one(pool::pool(call, &o.0, "MaxPool")),
         Op::Maximum(_) => one(elementwise::plain_binary(call, "Maximum")),
         Op::Mean(o) => one(reduce::reduce(call, "ReduceMean", &o.0)),
@@ -62,7 +69,11 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         Op::Reshape(o) => one(movement::reshape(call, &o.shape)),
         Op::ResizeBilinear(o) => one(resize::bilinear(call, o)),
         Op::ResizeNearest(o) => one(resize::nearest(call, o)),
+        Op::Rnn(o) => recurrent::rnn(call, o),
+        Op::Math(Math { function: Function::RoundEven }) => one(elementwise::round(call)),
         Op::Rsqrt(_) => one(elementwise::rsqrt(call)),
+        Op::ScatterElements(o) => one(index::scatter_elements(call, o)),
+        Op::ScatterNd(o) => one(index::scatter_nd(call, o)),
         Op::Slice(o) => one(movement::slice(call, o)),
         Op::Softmax(o) => one(norm::softmax(call, o.beta)),
         Op::SpaceToDepth(o) => one(movement::blocks(call, "SpaceToDepth", o.block)),
@@ -74,6 +85,7 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         Op::Sum(o) => one(reduce::reduce(call, "ReduceSum", &o.0)),
         Op::Tanh(_) => one(elementwise::unary(call, ("Tanh", 1))),
         Op::Tile(o) => one(movement::tile(call, &o.repeats)),
+        Op::TopK(o) => index::top_k(call, o),
         Op::Transpose(o) => one(movement::transpose(call, &o.permutation)),
         Op::TransposeConv(o) => one(conv::transposed(call, o)),
         Op::Unpack(o) => movement::unpack(call, o.axis),
@@ -83,14 +95,7 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         | Op::Bitwise(_)
         | Op::CastFloat8(_)
         | Op::Compare(_)
-        | Op::Cumulative(_)
         | Op::Determinant(_)
-        | Op::FlipSign(_)
-        | Op::GatherElements(_)
-        | Op::GatherNd(_)
-        | Op::Gru(_)
-        | Op::Lstm(_)
-        | Op::Rnn(_)
         | Op::RoiAlign(_)
         | Op::Math(_)
         | Op::Mod(_)
@@ -98,10 +103,7 @@ pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
         | Op::ReduceProd(_)
         | Op::Select(_)
         | Op::Shift(_)
-        | Op::Sign(_)
-        | Op::ScatterElements(_)
-        | Op::ScatterNd(_)
-        | Op::TopK(_) => Err(refused(op)),
+        | Op::Sign(_) => Err(refused(op)),
     }
 }
 

@@ -60,7 +60,11 @@ pub fn concat(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
     Ok(Held::Tensor { wire: join(call, &parts, axis)?, order })
 }
 
-fn join(call: &mut Call<'_, '_>, parts: &[Wire], axis: usize) -> Result<Wire, OpError> {
+/// Concat of tensors along their dimension `axis`.
+///
+/// # Errors
+/// There are none.
+pub fn join(call: &mut Call<'_, '_>, parts: &[Wire], axis: usize) -> Result<Wire, OpError> {
     let first = parts.first().ok_or_else(|| OpError::invalid("nothing to join"))?;
     let mut dims = first.dims.clone();
     if let Some(extent) = dims.get_mut(axis) {
@@ -83,8 +87,8 @@ pub fn pack(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
     Ok(Held::plain(join(call, &parts, axis)?))
 }
 
-/// The parts along a dimension.
-fn cut(call: &mut Call<'_, '_>, x: &Wire, axis: usize, sizes: &[usize]) -> Vec<Wire> {
+/// Parts of `sizes` along a dimension.
+pub fn cut(call: &mut Call<'_, '_>, x: &Wire, axis: usize, sizes: &[usize]) -> Vec<Wire> {
     let number = call.e.int(axis as i64);
     let lengths = call.e.ints(&int64(sizes.iter().copied()));
     let part = |&size: &usize| {

@@ -12,7 +12,9 @@ pub fn pool(
     kind: &'static str,
 ) -> Result<Held, OpError> {
     if op.dilation != (1, 1) {
-        return Err(OpError::unsupported("dilated pooling has no form in opset 1"));
+        return Err(OpError::unsupported(
+            "a dilated pooling window needs opset8, which the stick does not read",
+        ));
     }
     let input = call.arranged(0, &FIRST)?;
     let &[n, c, h, w] = input.dims.as_slice() else {

@@ -1,6 +1,5 @@
 //! Resizing images.
 
-use crate::format::openvino::file::{Elem, Wire};
 use crate::format::openvino::held::{Call, FIRST, Held};
 use crate::op::{OpError, ResizeBilinear, ResizeNearest, Sampling};
 
@@ -22,7 +21,7 @@ fn interpolate(
     };
     let sizes = call.e.ints(&[size.0 as i64, size.1 as i64]);
     let scales = [size.0 as f32 / h as f32, size.1 as f32 / w as f32];
-    let scales = call.e.scales(&scales);
+    let scales = call.e.floats(vec![2], &scales);
     let axes = call.e.ints(&[2, 3]);
     let data = vec![
         ("mode", mode.mode.to_string()),
@@ -37,14 +36,6 @@ fn interpolate(
     let dims = vec![n, c, size.0, size.1];
     let wire = call.e.one(("Interpolate", 4), data, &[&x, &sizes, &scales, &axes], x.elem, dims);
     Ok(Held::first(wire))
-}
-
-impl super::super::emit::Emitter<'_> {
-    /// The factors of an Interpolate, which are float32 in any file.
-    fn scales(&mut self, scales: &[f32]) -> Wire {
-        let bytes: Vec<u8> = scales.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.bytes(Elem::F32, vec![scales.len()], &bytes)
-    }
 }
 
 /// How positions of the result become positions of the operand.
