@@ -101,9 +101,10 @@ impl Builder<'_> {
     pub fn tensor(&mut self, dims: Vec<usize>, data: TensorData) -> Made {
         let bytes = data.len().saturating_mul(data.dtype().size());
         if bytes > SMALL_BYTES {
-            *self.budget = self.budget.checked_sub(bytes).ok_or_else(|| {
-                OpError::unsupported("the constants of the model grow too large")
-            })?;
+            *self.budget = self
+                .budget
+                .checked_sub(bytes)
+                .ok_or_else(|| OpError::unsupported("the constants of the model grow too large"))?;
         }
         let (count, shape) = (data.len(), Shape(dims));
         let message = format!("{count} elements do not make the shape {shape}");
