@@ -1,7 +1,7 @@
 //! Pow: powers with exponents known at run time only, with broadcasting. ONNX Pow.
 
 use super::{OpError, Operator, Reuse, Signature, binary, integer};
-use crate::kir::{BinOp, Expr, Intrinsic, KernelBuilder, Ty, int};
+use crate::kir::{BinOp, Expr, Intrinsic, KernelBuilder, Ty};
 use crate::numeric::math;
 use crate::tensor::{DType, Tensor, TensorType};
 
@@ -38,11 +38,11 @@ fn lower_int(k: &mut KernelBuilder, dtype: DType, a: Expr, b: Expr) -> Expr {
     let odd = |x: Expr| Expr::bin(BinOp::Ne, Expr::bin(BinOp::And, x, one.clone()), integer::literal(0, ty));
     let result = k.var("result", one.clone());
     let square = k.var("square", a.clone().cast(ty));
-    let rest = k.var("rest", b.clone().cast(ty));
-    k.for_("bit", 8 * dtype.size(), |k, _| {
-        k.if_(odd(rest.into()), |k| k.assign(result, result * square));
+    let exponent = k.let_("exponent", b.clone().cast(ty));
+    k.for_("bit", 8 * dtype.size(), |k, bit| {
+        let is_set = odd(exponent.clone().shifted_right(bit));
+        k.if_(is_set, |k| k.assign(result, result * square));
         k.assign(square, square * square);
-        k.assign(rest, Expr::from(rest).shifted_right(int(1)));
     });
     if order.wraps() {
         return result.into();

@@ -5,8 +5,8 @@ use super::scope::Scope;
 use super::tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::format::bind::bind;
-use crate::graph::Value;
-use crate::op::{Cast, Constant, Input, Op};
+use crate::graph::{Value, ValueId};
+use crate::op::{Cast, Constant, Input, Op, Operator, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use onnx_protobuf::tensor_shape_proto::Dimension;
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
@@ -44,7 +44,11 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
                 let value = Value { name: info.name.clone(), ty: ty.clone(), quant: None };
                 let node = reader.graph.add(op, vec![value.clone()], origin.clone());
                 let mut result = node.result(0);
-                if ty.dtype != dtype {
+                if let Some(tensor) = converted(reader, result, dtype) {
+                    let value = Value { ty: tensor.ty(), ..value };
+                    let op = Constant { tensor: Arc::new(tensor) };
+                    result = reader.graph.add(op.into(), vec![value], origin.clone()).result(0);
+                } else if ty.dtype != dtype {
                     let ty = TensorType::new(dtype, ty.shape);
                     let (op, value) = (Cast { to: dtype }.into(), Value { ty, ..value });
                     let cast = reader.graph.add_with(op, &[result], vec![value], origin.clone());
@@ -60,6 +64,14 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
         let d = Diagnostic::new(Code::BadOption, scope.origin().clone(), message);
         reader.problems.push(d.help(format!("the inputs are: {}", names.join(", "))));
     }
+}
+
+/// A constant as the type the file declares, if it has another one.
+fn converted(reader: &Reader<'_>, value: ValueId, dtype: DType) -> Option<Tensor> {
+    let Op::Constant(c) = &reader.graph.get(value.node)?.op else { return None };
+    let differs = c.tensor.data.dtype() != dtype;
+    let cast = || Cast { to: dtype }.eval(&Signature::default(), &[&c.tensor]).ok()?.pop();
+    differs.then(cast).flatten()
 }
 
 fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
