@@ -126,7 +126,7 @@ fn column(k: &mut KernelBuilder, a: Buf, n: usize, c: Expr, det: crate::kir::Var
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check, graph_of};
+    use crate::op::testing::{Spec, check, check_indices, graph_of};
 
     #[test]
     fn lowering_equals_evaluation() {
@@ -146,5 +146,10 @@ mod tests {
     fn other_shapes_are_refused() {
         let graph = graph_of(&crate::op::Abs.into(), &[Spec::f32(&[2, 3])], &[]);
         assert!(Determinant.infer(&graph.signature(graph.outputs()[0].node)).is_err());
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        check_indices(Determinant, &[Spec::f32(&[3, 4, 4])], &[]);
     }
 }

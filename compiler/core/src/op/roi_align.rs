@@ -285,7 +285,7 @@ impl RoiAlign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_indices};
 
     #[test]
     fn lowering_equals_evaluation() {
@@ -303,6 +303,16 @@ mod tests {
             let operands =
                 [Spec::f32(&[1, 1, 1, 1]), Spec::f32(&[3, 4]), Spec::of(DType::I32, &[3])];
             check(op, &operands, &[]);
+        }
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for (half_pixel, pooling) in [(true, Pooling::Mean), (false, Pooling::Max)] {
+            let op = RoiAlign { height: 2, width: 3, samples: 2, scale: 0.5, half_pixel, pooling };
+            let operands =
+                [Spec::f32(&[2, 3, 4, 5]), Spec::f32(&[3, 4]), Spec::of(DType::I64, &[3])];
+            check_indices(op, &operands, &[]);
         }
     }
 }
