@@ -217,6 +217,7 @@ fn moved_elements_are_moved_as_integers() {
     let pool = PoolAttributes {
         window: (2, 2),
         stride: (2, 2),
+        dilation: (1, 1),
         padding: Padding::Valid,
         activation: NONE,
     };
@@ -254,7 +255,13 @@ fn limits_of_a_layer_are_limits_of_its_integers() {
 #[test]
 fn averages_between_equal_and_other_scales() {
     let pool = |padding| {
-        AveragePool2d(PoolAttributes { window: (2, 2), stride: (2, 2), padding, activation: NONE })
+        AveragePool2d(PoolAttributes {
+            window: (2, 2),
+            stride: (2, 2),
+            dilation: (1, 1),
+            padding,
+            activation: NONE,
+        })
     };
     for (padding, to, want) in [
         (Padding::Valid, (0.05, 3), vec!["AveragePool2d"]),
@@ -275,6 +282,7 @@ fn averages_between_equal_and_other_scales() {
     let whole = PoolAttributes {
         window: (5, 4),
         stride: (1, 1),
+        dilation: (1, 1),
         padding: Padding::Valid,
         activation: NONE,
     };
