@@ -140,7 +140,7 @@ fn average_pool(
     let ones = constant(graph, value, ones, origin);
     let op = DepthwiseConv2d {
         stride: a.stride,
-        dilation: (1, 1),
+        dilation: a.dilation,
         padding: Padding::Valid,
         activation: a.activation,
     };
