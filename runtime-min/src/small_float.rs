@@ -58,7 +58,7 @@ pub const fn narrow_float(x: f32, format: i32) -> i32 {
     };
     if size > 0x7F80_0000 {
         return if kind == 0 {
-            sign | limit + 1 | 1 << (m - 1)
+            sign | (limit + 1) | 1 << (m - 1)
         } else if kind == 1 {
             sign | ones
         } else {
@@ -83,7 +83,7 @@ pub const fn narrow_float(x: f32, format: i32) -> i32 {
         } else if kind == 2 {
             ones + 1
         } else {
-            sign | limit + 1
+            sign | (limit + 1)
         };
     }
     if kind == 2 && code == 0 { 0 } else { sign | code }

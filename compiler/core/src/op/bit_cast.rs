@@ -1,7 +1,7 @@
 //! BitCast: the bits of elements read as another type of the same width. ONNX BitCast.
 
 use super::{OpError, Operator, Reuse, Signature};
-use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty};
+use crate::kir::{BinOp, Expr, Intrinsic, KernelBuilder, Ty};
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// y = the bits of x as the type `to`. A byte becomes a truth value by not being 0.
@@ -12,9 +12,24 @@ pub struct BitCast {
 }
 
 fn width(dtype: DType) -> usize {
-    match dtype {
-        DType::Small(small) => small.bits() as usize,
-        other => 8 * other.size(),
+    if let DType::Small(small) = dtype { small.bits() as usize } else { 8 * dtype.size() }
+}
+
+/// The bits of `v` as another type of kernels of the same size.
+fn reread(v: Expr, to: Ty) -> Expr {
+    let bits = if v.ty() == Ty::F32 {
+        Expr::call(Intrinsic::FloatBits, vec![v])
+    } else if v.ty() == Ty::F64 {
+        Expr::call(Intrinsic::DoubleBits, vec![v])
+    } else {
+        v
+    };
+    if to == Ty::F32 {
+        Expr::call(Intrinsic::BitsFloat, vec![bits.cast(Ty::I32)])
+    } else if to == Ty::F64 {
+        Expr::call(Intrinsic::BitsDouble, vec![bits.cast(Ty::I64)])
+    } else {
+        bits.cast(to)
     }
 }
 
@@ -57,24 +72,12 @@ impl Operator for BitCast {
         let is_same = Ty::from(from) == to;
         k.for_("i", s.result(0)?.shape().elements(), |k, i| {
             let v = k.load(x, i.clone());
-            let bits = match v.ty() {
-                _ if is_same => v,
-                Ty::F32 => Expr::call(Intrinsic::FloatBits, vec![v]),
-                Ty::F64 => Expr::call(Intrinsic::DoubleBits, vec![v]),
-                _integer => v,
-            };
-            let value = match to {
-                _ if is_same => bits,
-                Ty::F32 => Expr::call(Intrinsic::BitsFloat, vec![bits.cast(Ty::I32)]),
-                Ty::F64 => Expr::call(Intrinsic::BitsDouble, vec![bits.cast(Ty::I64)]),
-                _integer => bits.cast(to),
-            };
-            let value = match self.to == DType::Bool && from != DType::Bool {
-                true => {
-                    let zero = Expr::Int(0, value.ty());
-                    Expr::bin(crate::kir::BinOp::Ne, value, zero)
-                }
-                false => value,
+            let value = if is_same { v } else { reread(v, to) };
+            let value = if self.to == DType::Bool && from != DType::Bool {
+                let zero = Expr::Int(0, value.ty());
+                Expr::bin(BinOp::Ne, value, zero)
+            } else {
+                value
             };
             k.store(y, i, value);
         });

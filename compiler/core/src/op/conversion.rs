@@ -133,13 +133,12 @@ impl Conversion {
             (to, Some(format)) => {
                 let format = if self.saturates() { format | SATURATE } else { format };
                 let codes = from.map(|v| tinycc_rt::narrow_float(v.to_odd_f32(), format) as u16);
-                match to {
-                    DType::F16 => TensorData::F16(codes.collect()),
-                    DType::BF16 => TensorData::BF16(codes.collect()),
-                    DType::Small(small) => {
-                        TensorData::Small(small, codes.map(|c| c as u8).collect())
-                    }
-                    _other => return Err(OpError::types(s)),
+                if to == DType::F16 {
+                    TensorData::F16(codes.collect())
+                } else if let DType::Small(small) = to {
+                    TensorData::Small(small, codes.map(|c| c as u8).collect())
+                } else {
+                    TensorData::BF16(codes.collect())
                 }
             }
             (DType::Small(SmallType::F8E8M0), _) => {

@@ -86,10 +86,8 @@ impl Builder<'_> {
     /// # Errors
     /// A type without numbers.
     pub fn number_like(&mut self, like: ValueId, value: f64) -> Made {
-        let to = match self.ty(like).dtype {
-            DType::F16 | DType::BF16 => DType::F32,
-            other => other,
-        };
+        let own = self.ty(like).dtype;
+        let to = if matches!(own, DType::F16 | DType::BF16) { DType::F32 } else { own };
         let number = self.tensor(Vec::new(), TensorData::F64(vec![value]))?;
         self.add(Cast { to }, &[number])
     }

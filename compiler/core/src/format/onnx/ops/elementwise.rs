@@ -136,12 +136,14 @@ fn convert(c: &mut Context<'_, '_>, to: DType) -> Read {
         "nearest" => Rounding::Nearest,
         other => return Err(OpError::invalid(format!("round_mode \"{other}\" does not exist"))),
     };
-    match to {
-        DType::Small(to) if to.bits() == 8 && !(saturate && rounding == Rounding::Up) => {
-            unary(c, CastFloat8 { to, saturate, rounding })
-        }
-        _plain => unary(c, Cast { to }),
+    let is_usual = saturate && rounding == Rounding::Up;
+    if let DType::Small(to) = to
+        && to.bits() == 8
+        && !is_usual
+    {
+        return unary(c, CastFloat8 { to, saturate, rounding });
     }
+    unary(c, Cast { to })
 }
 
 /// The same bits as another type of the same width.

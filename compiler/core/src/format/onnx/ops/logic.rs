@@ -79,10 +79,8 @@ pub fn choose(c: &mut Context<'_, '_>) -> Read {
 /// Operand 0, small floats as float32: that has all their values.
 fn comparable(c: &mut Context<'_, '_>) -> Result<ValueId, OpError> {
     let x = c.operand(0)?;
-    match c.build.ty(x).dtype {
-        DType::Small(_) => c.build.apply(Cast { to: DType::F32 }, x),
-        _other => Ok(x),
-    }
+    let DType::Small(_) = c.build.ty(x).dtype else { return Ok(x) };
+    c.build.apply(Cast { to: DType::F32 }, x)
 }
 
 /// NaN is what differs from itself.
