@@ -283,6 +283,7 @@ fn averages_between_equal_and_other_scales() {
         dilation: (1, 1),
         window: (5, 4),
         stride: (1, 1),
+        dilation: (1, 1),
         padding: Padding::Valid,
         activation: NONE,
     };
