@@ -280,7 +280,6 @@ fn averages_between_equal_and_other_scales() {
     let mut n = Net::new();
     let x = n.input(&[1, 5, 4, 3], (0.05, 3));
     let whole = PoolAttributes {
-        dilation: (1, 1),
         window: (5, 4),
         stride: (1, 1),
         dilation: (1, 1),
