@@ -104,11 +104,12 @@ impl PoolAttributes {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let shape = s.result(0)?.shape().clone();
         if is_plain(s, kind)? {
-            let data = match &x.data {
-                TensorData::I8(v) => TensorData::I8(each_window(&pool, v, largest)),
-                TensorData::U8(v) => TensorData::U8(each_window(&pool, v, largest)),
-                _other => return Err(OpError::types(s)),
-            };
+            if let TensorData::I8(v) = &x.data {
+                let data = TensorData::I8(each_window(&pool, v, largest));
+                return Ok(vec![Tensor { shape, data }]);
+            }
+            let TensorData::U8(v) = &x.data else { return Err(OpError::types(s)) };
+            let data = TensorData::U8(each_window(&pool, v, largest));
             return Ok(vec![Tensor { shape, data }]);
         }
         let data = match s.elements(x)? {

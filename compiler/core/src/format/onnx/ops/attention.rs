@@ -205,10 +205,7 @@ fn hidden_unless(b: &mut Builder<'_>, condition: ValueId) -> Made {
 
 /// A mask of truth values or numbers as numbers; keys that it does not reach are hidden.
 fn additive(b: &mut Builder<'_>, mask: ValueId, columns: usize) -> Made {
-    let mask = match b.ty(mask).dtype {
-        DType::Bool => hidden_unless(b, mask)?,
-        _number => mask,
-    };
+    let mask = if b.ty(mask).dtype == DType::Bool { hidden_unless(b, mask)? } else { mask };
     let mut dims = b.shape(mask);
     let last = dims.last_mut().ok_or_else(|| OpError::invalid("the mask has no dimensions"))?;
     let missing = columns.checked_sub(*last);
@@ -265,11 +262,8 @@ fn beyond(
     if s.rows.saturating_mul(s.columns) > MAX_MASK {
         return Err(OpError::unsupported("the mask is too large"));
     }
-    let dtype = b.ty(lengths).dtype;
-    let lengths = match dtype {
-        DType::I64 => lengths,
-        _other => b.apply(Cast { to: DType::I64 }, lengths)?,
-    };
+    let is_wide = b.ty(lengths).dtype == DType::I64;
+    let lengths = if is_wide { lengths } else { b.apply(Cast { to: DType::I64 }, lengths)? };
     let lengths = b.reshape(lengths, vec![s.batch, 1, 1, 1])?;
     let keys = TensorData::I64((0..s.columns as i64).collect());
     let keys = b.tensor(vec![1, 1, 1, s.columns], keys)?;

@@ -132,7 +132,7 @@ fn diagonal(b: &mut Builder<'_>, x: &mut Named) -> Result<(), OpError> {
         let mut dims = b.shape(value);
         dims.truncate(rank - 2);
         let axis = dims.len();
-        let square = n.checked_mul(n).unwrap_or(usize::MAX);
+        let square = n.saturating_mul(n);
         let value = b.reshape(value, [dims.as_slice(), &[square]].concat())?;
         let picks = TensorData::I32((0..n).map(|d| (d * (n + 1)) as i32).collect());
         let picks = b.tensor(vec![n], picks)?;

@@ -100,10 +100,11 @@ fn folded_parameters(c: &mut Context<'_, '_>) -> Result<Option<(ValueId, ValueId
     let mut shape = vec![1; dims.len().max(2) - 1];
     shape[0] = channels;
     let (mut factor, mut offset) = (Vec::new(), Vec::new());
+    let [scale, bias, mean, variance] = parameters.as_slice() else { return Ok(None) };
     for i in 0..channels {
-        let f = parameters[0][i] / (parameters[3][i] + epsilon).sqrt();
+        let f = scale[i] / (variance[i] + epsilon).sqrt();
         factor.push(f as f32);
-        offset.push((parameters[1][i] - parameters[2][i] * f) as f32);
+        offset.push((bias[i] - mean[i] * f) as f32);
     }
     let factor = c.build.tensor(shape.clone(), TensorData::F32(factor))?;
     let offset = c.build.tensor(shape, TensorData::F32(offset))?;

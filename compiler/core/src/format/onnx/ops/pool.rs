@@ -337,7 +337,7 @@ mod tests {
     fn what_ceil_mode_adds_is_not_counted() {
         let c = square("AveragePool").list("kernel_shape", &[3, 3]).list("strides", &[3, 3]);
         let c = c.int("ceil_mode", 1).int("count_include_pad", 1);
-        let corner = (0 + 7 + 14 + 12 + 3 + 10 + 8 + 15 + 6) as f32 / 9.0;
+        let corner = (7.0 + 14.0 + 12.0 + 3.0 + 10.0 + 8.0 + 15.0 + 6.0) / 9.0;
         let want = [corner, (5.0 + 1.0 + 13.0) / 3.0, (4.0 + 11.0 + 2.0) / 3.0, 9.0];
         c.gives(19, &[1, 1, 2, 2], &want);
     }

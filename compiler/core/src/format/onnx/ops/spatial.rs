@@ -279,8 +279,7 @@ impl Builder<'_> {
     ) -> Made {
         let mut dims = self.shape(x);
         let all = Range { begin: 0, step: 1, size: 0 };
-        let mut ranges: Vec<Range> =
-            dims.iter().map(|&size| Range { size, ..all.clone() }).collect();
+        let mut ranges: Vec<Range> = dims.iter().map(|&size| Range { size, ..all }).collect();
         let (Some(range), Some(extent)) = (ranges.get_mut(axis), dims.get_mut(axis)) else {
             return Err(OpError::invalid(format!("axis {axis} does not exist")));
         };
