@@ -152,7 +152,7 @@ fn array(out: &mut String, name: &str, ty: Ty, data: &TensorData, words: bool) {
             false => out.push_str(&float_literal(x)),
         }),
     }
-    if data.len() == 0 {
+    if data.is_empty() {
         out.push('0');
     }
     out.push_str("\n};\n");

@@ -319,11 +319,8 @@ fn wrapping(op: BinOp) -> Option<&'static str> {
 
 /// A receiver of a method: a literal needs its type.
 fn suffixed(printed: Expr, e: &kir::Expr) -> Expr {
-    match e {
-        kir::Expr::Int(value, ty @ Ty::U32) => int(*value, Some(*ty)),
-        kir::Expr::Int(..) => as_type(printed, e.ty()),
-        _typed => printed,
-    }
+    let kir::Expr::Int(value, ty) = e else { return printed };
+    if *ty == Ty::U64 { as_type(printed, *ty) } else { int(*value, Some(*ty)) }
 }
 
 /// The operators that accumulations use, as `op=`.

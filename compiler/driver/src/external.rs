@@ -60,9 +60,9 @@ fn inside(name: &str) -> Result<PathBuf, String> {
 
 /// A whole file, if links lead nowhere outside of the folder.
 fn read(folder: &Path, path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file in the model's folder".to_string(),
-        _other => format!("the file cannot be read: {e}"),
+    let failed = |e: std::io::Error| match e.kind() == std::io::ErrorKind::NotFound {
+        true => "there is no such file in the model's folder".to_string(),
+        false => format!("the file cannot be read: {e}"),
     };
     let (folder, real) =
         (folder.canonicalize().map_err(failed)?, path.canonicalize().map_err(failed)?);

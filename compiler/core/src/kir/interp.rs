@@ -279,10 +279,11 @@ fn wrap(ty: Ty, v: i128) -> i128 {
 fn binary(op: BinOp, ty: Ty, x: Val, y: Val) -> Result<Val, String> {
     match (x, y) {
         // Sums, products and quotients of float32 are the rounded ones of float64.
-        (Val::Float(a), Val::Float(b)) => match float_binary(op, a.into(), b.into())? {
-            Val::Double(v) => Ok(Val::Float(v as f32)),
-            other => Ok(other),
-        },
+        (Val::Float(a), Val::Float(b)) => {
+            let value = float_binary(op, a.into(), b.into())?;
+            let Val::Double(v) = value else { return Ok(value) };
+            Ok(Val::Float(v as f32))
+        }
         (Val::Double(a), Val::Double(b)) => float_binary(op, a, b),
         (Val::Int(a), Val::Int(b)) => int_binary(op, ty, a, b),
         _mixed => Err(format!("mixed operands of {op:?}")),

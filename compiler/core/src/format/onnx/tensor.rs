@@ -115,10 +115,12 @@ pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
 }
 
 fn raw(proto: &TensorProto, ty: DType, elements: usize) -> Option<TensorData> {
-    match ty {
-        DType::Small(small) if small.bits() < 8 => unpack(small, &proto.raw_data, elements),
-        _whole => TensorData::from_le_bytes(ty, &proto.raw_data),
+    if let DType::Small(small) = ty
+        && small.bits() < 8
+    {
+        return unpack(small, &proto.raw_data, elements);
     }
+    TensorData::from_le_bytes(ty, &proto.raw_data)
 }
 
 /// Elements packed several to a byte, the first in the lowest bits.
