@@ -181,9 +181,14 @@ struct Position {
 /// Positions limited to the samples: beyond them both neighbours are the same pixel, so that the
 /// weights do not matter and the result is that of the definition.
 fn position(k: &mut KernelBuilder, ty: Ty, axis: &Axis, i: Expr, name: &str) -> Position {
-    if axis.from == 1 || axis.to == 1 && !axis.sampling.half_pixel_centers {
-        let (zero, one) = if ty == Ty::F32 { (float(0.0), float(1.0)) } else { (int(0), int(FRACTION)) };
-        return Position { lo: int(0), next: Expr::Int(0, Ty::Bool), weight: zero, rest: one };
+    let at_start = axis.from == 1 || axis.to == 1 && !axis.sampling.half_pixel_centers;
+    // As many positions as samples: each is its sample.
+    if at_start || axis.from == axis.to {
+        let is_float = ty == Ty::F32;
+        let zero = if is_float { float(0.0) } else { int(0) };
+        let one = if is_float { float(1.0) } else { int(FRACTION) };
+        let lo = if at_start { int(0) } else { i };
+        return Position { lo, next: Expr::Int(0, Ty::Bool), weight: zero, rest: one };
     }
     let half = axis.sampling.half_pixel_centers;
     let last = axis.from as i64 - 1;
