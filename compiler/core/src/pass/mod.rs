@@ -9,6 +9,8 @@ mod materialise_outputs;
 mod remove_dead;
 mod tabulate;
 
+pub use dequantize_graph::input_quantization;
+
 use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, verify};
 
