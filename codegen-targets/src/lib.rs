@@ -11,8 +11,8 @@ pub mod openvino;
 pub mod rust;
 
 use std::collections::BTreeMap;
-use tinycc_core::graph::Graph;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use tinycc_core::graph::Graph;
 use tinycc_core::kir::{KernelBuilder, Module};
 use tinycc_core::lower::{self, Core, Legal};
 use tinycc_core::op::{Op, Signature};

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::{self, ReadOptions};
-use tinycc_core::lower::{self, Core};
 use tinycc_core::kir::Module;
+use tinycc_core::lower::{self, Core};
 use tinycc_core::{Graph, pass};
 use tinycc_targets::{Artifacts, EmitOptions, Emitted, Product};
 

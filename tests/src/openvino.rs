@@ -130,7 +130,11 @@ fn write_npy(path: &Path, samples: &[&Tensor]) {
     let mut dims = vec![samples.len()];
     dims.extend(&samples[0].shape.0);
     if samples[0].as_f32().is_some() {
-        write(path, &dims, samples.iter().flat_map(|t| t.as_f32().expect("alike").to_vec()).collect());
+        write(
+            path,
+            &dims,
+            samples.iter().flat_map(|t| t.as_f32().expect("alike").to_vec()).collect(),
+        );
     } else {
         write(path, &dims, samples.iter().flat_map(|t| t.to_i64().expect("integers")).collect());
     }
@@ -156,7 +160,8 @@ pub fn relative_error(got: &[f32], want: &[f32]) -> f64 {
         return f64::INFINITY;
     }
     let largest = want.iter().fold(0.0f64, |m, x| m.max(f64::from(x.abs())));
-    let apart = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { (f64::from(*a) - f64::from(*b)).abs() };
+    let apart =
+        |(a, b): (&f32, &f32)| if a == b { 0.0 } else { (f64::from(*a) - f64::from(*b)).abs() };
     let apart = got.iter().zip(want).map(apart);
     let worst = apart.fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d) });
     if worst == 0.0 { 0.0 } else { worst / largest }
@@ -173,7 +178,8 @@ pub fn graph_compiler() -> Option<PathBuf> {
     }
     let cache = std::env::var_os("TINYCC_CACHE").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/tinycc");
-    let folder = if wanted == "1" { cache.unwrap_or_else(home).join("ncs2") } else { wanted.into() };
+    let folder =
+        if wanted == "1" { cache.unwrap_or_else(home).join("ncs2") } else { wanted.into() };
     let program = folder.join("myriad_compile");
     assert!(program.is_file(), "{} is missing: run tests/oracle/ncs2/install", program.display());
     Some(folder)
@@ -183,7 +189,10 @@ pub fn graph_compiler() -> Option<PathBuf> {
 ///
 /// # Errors
 /// The program does not answer for every file.
-pub fn compile_for_stick(folder: &Path, files: &[PathBuf]) -> Result<Vec<Result<usize, String>>, String> {
+pub fn compile_for_stick(
+    folder: &Path,
+    files: &[PathBuf],
+) -> Result<Vec<Result<usize, String>>, String> {
     let mut command = Command::new(folder.join("myriad_compile"));
     command.args(files).env("LD_LIBRARY_PATH", folder.join("lib"));
     command.env("LD_PRELOAD", folder.join("fast_clock.so"));

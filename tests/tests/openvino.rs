@@ -16,9 +16,7 @@ use std::process::Command;
 use std::rc::Rc;
 use tinycc_core::format::openvino::validate::validate;
 use tinycc_core::{DType, Graph, Tensor, TensorData, evaluate, format, pass};
-use tinycc_driver::{
-    InputShape, InputType, IrVersion, Numbers, Options, PortInfo, PrecisionName,
-};
+use tinycc_driver::{InputShape, InputType, IrVersion, Numbers, Options, PortInfo, PrecisionName};
 use tinycc_tests::build::{file, run};
 use tinycc_tests::cases::root;
 use tinycc_tests::openvino::{self, Compiled};
@@ -69,7 +67,12 @@ type Reference = (Vec<Vec<Tensor>>, Vec<Vec<Tensor>>);
 
 /// Golden input sets as the file takes them, and what our evaluator makes of each. A float model is
 /// evaluated as it was read, so that the passes are tested too.
-fn reference(zoo: &Path, r: &Record, target: &str, ports: &[PortInfo]) -> Result<Reference, String> {
+fn reference(
+    zoo: &Path,
+    r: &Record,
+    target: &str,
+    ports: &[PortInfo],
+) -> Result<Reference, String> {
     let mut graph = read(zoo, r)?;
     let samples = if r.macs.unwrap_or(0) > LARGE { 1 } else { r.n_samples.unwrap_or(1).min(20) };
     let mut sets = vec![Vec::new(); samples];
@@ -103,9 +106,10 @@ fn read(zoo: &Path, r: &Record) -> Result<Graph, String> {
 }
 
 fn is_quantized(graph: &Graph) -> bool {
-    graph.nodes().iter().any(|&id| {
-        graph.get(id).is_some_and(|n| n.results.iter().any(|v| v.quant.is_some()))
-    })
+    graph
+        .nodes()
+        .iter()
+        .any(|&id| graph.get(id).is_some_and(|n| n.results.iter().any(|v| v.quant.is_some())))
 }
 
 fn as_f32(tensor: &Tensor) -> Vec<f32> {
@@ -132,18 +136,25 @@ fn write_all(zoo: &Path, records: &[Record], failures: &mut String) -> (Vec<Writ
         let is_quantized = read(zoo, r).is_ok_and(|graph| is_quantized(&graph));
         let mut known: BTreeMap<&str, Rc<Reference>> = BTreeMap::new();
         for (form, &(target, version, precision, _)) in FORMS.iter().enumerate() {
-            let compiled = match openvino::compile(&bytes, &r.path, options(r, target, version, precision)) {
-                Ok(compiled) => compiled,
-                Err(e) if form == 0 => {
-                    let first = e.to_string().lines().next().unwrap_or_default().to_string();
-                    writeln!(refused, "  {}: {}", r.path, first.replace(&format!(" {}:", r.path), ""))
+            let compiled =
+                match openvino::compile(&bytes, &r.path, options(r, target, version, precision)) {
+                    Ok(compiled) => compiled,
+                    Err(e) if form == 0 => {
+                        let first = e.to_string().lines().next().unwrap_or_default().to_string();
+                        writeln!(
+                            refused,
+                            "  {}: {}",
+                            r.path,
+                            first.replace(&format!(" {}:", r.path), "")
+                        )
                         .expect("string");
-                    continue;
-                }
-                Err(_) => continue,
-            };
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
             for problem in validate(&compiled.xml(), &compiled.bin()) {
-                writeln!(failures, "{} {target} {version} {precision}: {problem}", r.path).expect("string");
+                writeln!(failures, "{} {target} {version} {precision}: {problem}", r.path)
+                    .expect("string");
             }
             let key = if is_quantized { target } else { "" };
             let want = known.entry(key).or_insert_with(|| {
@@ -215,7 +226,8 @@ fn networks_of_the_zoo() {
     compare(&written, &records, &python, &mut failures);
     accept(&written, &records, &mut failures);
     let accepted = written.iter().filter(|w| w.form == 0).count();
-    let table = format!("{accepted} of {} networks have a form for the stick\n{refused}", records.len());
+    let table =
+        format!("{accepted} of {} networks have a form for the stick\n{refused}", records.len());
     println!("{table}");
     assert!(failures.is_empty(), "failures:\n{failures}");
     if only.is_empty() {
@@ -237,10 +249,11 @@ fn a_small_file_looks_like_this() {
     let path = root().join("fixtures/sine/sine_int8.tflite");
     let options = Options { target: "ncs".into(), ..Options::default() };
     let sine = openvino::compile(&file(&path), "sine_int8.tflite", options).expect("compiles");
-    let again = openvino::compile(&file(&path), "sine_int8.tflite", Options {
-        target: "ncs".into(),
-        ..Options::default()
-    });
+    let again = openvino::compile(
+        &file(&path),
+        "sine_int8.tflite",
+        Options { target: "ncs".into(), ..Options::default() },
+    );
     let again = again.expect("compiles");
     assert_eq!((sine.xml(), sine.bin()), (again.xml(), again.bin()), "same input, same bytes");
     let text = String::from_utf8(sine.xml()).expect("text");
@@ -257,12 +270,15 @@ fn bytes_become_the_same_numbers() {
     let info = &real.report.inputs[0];
     let (scale, zero) = (info.scale.expect("quantized"), info.zero_point.expect("quantized"));
     let bytes = |mean: Option<Vec<f32>>, scale: Option<Vec<f32>>| {
-        fixture("ncs", Options {
-            input_type: InputType::U8,
-            mean_values: mean.map(Numbers),
-            scale_values: scale.map(Numbers),
-            ..Options::default()
-        })
+        fixture(
+            "ncs",
+            Options {
+                input_type: InputType::U8,
+                mean_values: mean.map(Numbers),
+                scale_values: scale.map(Numbers),
+                ..Options::default()
+            },
+        )
     };
     let (own, given) =
         (bytes(None, None), bytes(Some(vec![(128 + zero) as f32]), Some(vec![1.0 / scale])));
@@ -319,7 +335,8 @@ fn check_table(text: &str, table: &serde_json::Value, devices: &[&str]) {
 #[test]
 fn the_python_runner_measures_and_draws() {
     let Some(python) = openvino::python() else { return };
-    let mnist = fixture("ncs", Options { examples: vec!["openvino-python".into()], ..Options::default() });
+    let mnist =
+        fixture("ncs", Options { examples: vec!["openvino-python".into()], ..Options::default() });
     let folder = mnist.folder.path();
     let mut command = Command::new(&python);
     command.arg(folder.join("example-python/run.py")).args(["--devices", "CPU,AUTO", "MULTI:CPU"]);
@@ -329,7 +346,10 @@ fn the_python_runner_measures_and_draws() {
     check_table(&text, &table, &["CPU", "AUTO", "MULTI:CPU"]);
     let csv = String::from_utf8(file(&folder.join("table.csv"))).expect("text");
     assert_eq!(csv.lines().count(), 4, "{csv}");
-    assert!(file(&folder.join("plot.png")).starts_with(b"\x89PNG") && folder.join("outputs/output0.npy").is_file());
+    assert!(
+        file(&folder.join("plot.png")).starts_with(b"\x89PNG")
+            && folder.join("outputs/output0.npy").is_file()
+    );
     let mut command = Command::new(&python);
     command.arg(folder.join("example-python/run.py")).args(["--devices", "MYRIAD"]);
     let error = run(&mut command, &[]).expect_err("no stick here");
@@ -339,7 +359,10 @@ fn the_python_runner_measures_and_draws() {
 #[test]
 fn the_cpp_runner_measures_the_same() {
     let Some(python) = openvino::python() else { return };
-    let mnist = fixture("openvino", Options { examples: vec!["openvino-cpp".into()], ..Options::default() });
+    let mnist = fixture(
+        "openvino",
+        Options { examples: vec!["openvino-cpp".into()], ..Options::default() },
+    );
     let folder = mnist.folder.path();
     let script = "import openvino, pathlib, sys; sys.stdout.write(str(pathlib.Path(openvino.__file__).parent))";
     let package = run(Command::new(&python).args(["-c", script]), &[]).expect("runs");
@@ -351,7 +374,11 @@ fn the_cpp_runner_measures_the_same() {
     let (libs, program) = (package.join("libs"), folder.join("example-cpp/run"));
     let mut command = Command::new("g++");
     command.args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", "-isystem"]);
-    command.arg(package.join("include")).arg(folder.join("example-cpp/main.cpp")).arg("-o").arg(&program);
+    command
+        .arg(package.join("include"))
+        .arg(folder.join("example-cpp/main.cpp"))
+        .arg("-o")
+        .arg(&program);
     command.arg("-L").arg(&libs).arg(format!("-l:{}", library.last().expect("the library")));
     command.arg(format!("-Wl,-rpath,{}", libs.display()));
     run(&mut command, &[]).expect("compiles");

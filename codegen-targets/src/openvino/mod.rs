@@ -9,7 +9,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use tinycc_core::format::openvino::{self as ir, ByteInput, Device, Precision, Version, WriteOptions};
+use tinycc_core::format::openvino::{
+    self as ir, ByteInput, Device, Precision, Version, WriteOptions,
+};
 use tinycc_core::graph::{Graph, ValueId, verify::is_data};
 use tinycc_core::lower::{self, Core, Legal};
 use tinycc_core::op::{Op, Signature};
@@ -79,7 +81,10 @@ impl Target for OpenVino {
 
     fn examples(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("openvino-python", "run.py: runs the network on one or more devices and measures them"),
+            (
+                "openvino-python",
+                "run.py: runs the network on one or more devices and measures them",
+            ),
             ("openvino-cpp", "the same in C++, with CMake"),
         ]
     }
@@ -153,7 +158,10 @@ fn provenance(options: &EmitOptions) -> BTreeMap<String, String> {
 }
 
 /// Which inputs take bytes, and how those become real numbers.
-fn byte_inputs(graph: &Graph, options: &FileOptions) -> Result<BTreeMap<String, ByteInput>, Diagnostics> {
+fn byte_inputs(
+    graph: &Graph,
+    options: &FileOptions,
+) -> Result<BTreeMap<String, ByteInput>, Diagnostics> {
     let mut inputs = BTreeMap::new();
     let Some(bytes) = &options.bytes else { return Ok(inputs) };
     let mut problems = Diagnostics::default();
@@ -192,7 +200,12 @@ fn byte_inputs(graph: &Graph, options: &FileOptions) -> Result<BTreeMap<String, 
 }
 
 /// How callers see an input or output. Version 10 has its own idea of float16 and int64 there.
-fn port(graph: &Graph, id: ValueId, write: &WriteOptions, options: &FileOptions) -> Option<NetworkPort> {
+fn port(
+    graph: &Graph,
+    id: ValueId,
+    write: &WriteOptions,
+    options: &FileOptions,
+) -> Option<NetworkPort> {
     let value = graph.value(id)?;
     let dtype = match value.ty.dtype {
         DType::F32 if write.byte_inputs.contains_key(&value.name) => "uint8",

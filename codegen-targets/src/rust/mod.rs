@@ -73,6 +73,9 @@ impl Target for Rust {
                 other => return Err(crate::no_such_example(self, other)),
             }
         }
-        Ok(Emitted { artifacts, product: Product::Program(Program { module, code_bytes, stack_bytes }) })
+        Ok(Emitted {
+            artifacts,
+            product: Product::Program(Program { module, code_bytes, stack_bytes }),
+        })
     }
 }

@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tinycc_build::Config;
 use tinycc_driver::{
-    CoreName, InputShape, InputType, InputValue, IoLayout, IrVersion, Numbers, Options, PrecisionName,
-    RuntimeName, Settings, Size,
+    CoreName, InputShape, InputType, InputValue, IoLayout, IrVersion, Numbers, Options,
+    PrecisionName, RuntimeName, Settings, Size,
 };
 
 #[derive(Parser)]

@@ -102,7 +102,8 @@ impl Check {
         ]);
         for a in &self.operators {
             let index = a.index.map(|i| i.to_string()).unwrap_or_default();
-            let verdict = if a.reason.is_empty() { a.support.clone() } else { format!("no: {}", a.reason) };
+            let verdict =
+                if a.reason.is_empty() { a.support.clone() } else { format!("no: {}", a.reason) };
             table.row(vec![index, a.operator.clone(), a.output.clone(), verdict]);
         }
         let mut text = table.to_string();

@@ -1,8 +1,8 @@
 //! The pipeline: read, ask the target about every operator, run its passes, legalise, emit, check
 //! the budgets, report. All in memory.
 
-use crate::name::{is_identifier, is_module, model_name, module_name};
 use crate::file_options::{InputType, IrVersion, PrecisionName};
+use crate::name::{is_identifier, is_module, model_name, module_name};
 use crate::options::{CoreName, Options, RuntimeName};
 use crate::report::Report;
 use crate::{budget, capability};
@@ -236,7 +236,12 @@ impl<'a> Compiler<'a> {
         let bytes = o.input_type == InputType::U8;
         let given = [
             ("--crate".to_string(), o.package, is_rust, rust),
-            (format!("--runtime {}", o.runtime), o.runtime != RuntimeName::default(), is_rust, rust),
+            (
+                format!("--runtime {}", o.runtime),
+                o.runtime != RuntimeName::default(),
+                is_rust,
+                rust,
+            ),
             (format!("--core {}", o.core), o.core != CoreName::default(), !is_graph, kernels),
             ("--max-arena".into(), o.max_arena.is_some(), !is_graph, kernels),
             ("--max-flash".into(), o.max_flash.is_some(), !is_graph, kernels),
@@ -253,8 +258,18 @@ impl<'a> Compiler<'a> {
                 "the stick's software reads version 10 only; other devices: --target openvino",
             ),
             (format!("--input-type {}", o.input_type), bytes, is_graph, graph),
-            ("--mean-values".into(), o.mean_values.is_some(), is_graph && bytes, "add --input-type u8"),
-            ("--scale-values".into(), o.scale_values.is_some(), is_graph && bytes, "add --input-type u8"),
+            (
+                "--mean-values".into(),
+                o.mean_values.is_some(),
+                is_graph && bytes,
+                "add --input-type u8",
+            ),
+            (
+                "--scale-values".into(),
+                o.scale_values.is_some(),
+                is_graph && bytes,
+                "add --input-type u8",
+            ),
         ];
         let mut problems = Diagnostics::default();
         for (option, _, _, help) in given.iter().filter(|g| g.1 && !g.2) {
@@ -275,7 +290,8 @@ impl<'a> Compiler<'a> {
         let bytes = (o.input_type == InputType::U8)
             .then(|| Bytes { mean: numbers(&o.mean_values), scale: numbers(&o.scale_values) });
         let inputs = graph.inputs().iter();
-        let inputs = inputs.map(|&n| (graph.value(n.result(0)), pass::input_quantization(graph, n)));
+        let inputs =
+            inputs.map(|&n| (graph.value(n.result(0)), pass::input_quantization(graph, n)));
         let outputs = graph.outputs().iter().map(|&v| graph.value(v));
         let outputs = outputs.map(|value| (value, value.and_then(|v| v.quant.clone())));
         let quantization = inputs

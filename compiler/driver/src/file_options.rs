@@ -127,7 +127,9 @@ impl FromStr for Numbers {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |part: &str| part.trim().parse::<f32>().ok().filter(|n| n.is_finite());
         let numbers: Option<Vec<f32>> = text.split(',').map(number).collect();
-        numbers.map(Self).ok_or_else(|| format!("\"{text}\" is not a list of numbers like 0.5,127.5"))
+        numbers
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is not a list of numbers like 0.5,127.5"))
     }
 }
 

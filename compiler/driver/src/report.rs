@@ -4,8 +4,8 @@
 use crate::options::Options;
 use crate::table::{Align, Table, grouped};
 use serde::{Deserialize, Serialize};
-use tinycc_core::kir::{Layer, Port};
 use tinycc_core::QuantParams;
+use tinycc_core::kir::{Layer, Port};
 use tinycc_targets::{Emitted, Network, NetworkPort, Product, Program, Step};
 
 /// What `tinycc compile` reports.
@@ -171,7 +171,8 @@ impl Report {
     /// The table for a terminal: one line per layer, then the totals.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut columns = vec![("layer", Align::Left), ("output", Align::Left), ("MACs", Align::Right)];
+        let mut columns =
+            vec![("layer", Align::Left), ("output", Align::Left), ("MACs", Align::Right)];
         columns.extend(match self.totals.code {
             Some(_) => vec![("weights", Align::Right), ("live", Align::Right)],
             None => vec![("in the file", Align::Left)],

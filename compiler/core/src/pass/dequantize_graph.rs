@@ -28,7 +28,8 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     let mut changes = 0;
     let mut problems = Diagnostics::default();
     label_inputs(graph);
-    let is_constant = |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
+    let is_constant =
+        |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
     let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
         graph.schedule().into_iter().partition(|&id| is_constant(graph, id));
     // Biases first: they go by the parameters of what they are added to.
@@ -156,10 +157,13 @@ fn quantized_again(tensor: &Tensor, quant: Option<&QuantParams>) -> Option<Tenso
 
 /// Readers that multiply by the constant get it as int8 behind a Dequantize.
 fn store_quantized(graph: &mut Graph, of: ValueId, value: &Value, q: Tensor, from: Origin) -> bool {
-    let weights = |op: &Op| matches!(op, Op::BatchMatmul(_)) || matches!(op.quant_rule(), QuantRule::Weights { .. });
+    let weights = |op: &Op| {
+        matches!(op, Op::BatchMatmul(_)) || matches!(op.quant_rule(), QuantRule::Weights { .. })
+    };
     let users = graph.users(of).into_iter();
-    let readers: Vec<(NodeId, usize)> =
-        users.filter(|(user, i)| *i == 1 && graph.get(*user).is_some_and(|n| weights(&n.op))).collect();
+    let readers: Vec<(NodeId, usize)> = users
+        .filter(|(user, i)| *i == 1 && graph.get(*user).is_some_and(|n| weights(&n.op)))
+        .collect();
     if readers.is_empty() {
         return false;
     }
@@ -253,7 +257,10 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     if keep_rounding {
         let readers = graph.users(id.result(0));
         // A pair already, as quantizers write them into ONNX files.
-        if readers.iter().all(|(u, _)| matches!(graph.get(*u).map(|n| &n.op), Some(Op::Dequantize(_)))) {
+        if readers
+            .iter()
+            .all(|(u, _)| matches!(graph.get(*u).map(|n| &n.op), Some(Op::Dequantize(_))))
+        {
             return false;
         }
         let ty = TensorType::new(DType::F32, value.ty.shape.clone());
@@ -267,9 +274,7 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     let was_output = graph.outputs().contains(&id.result(0));
     graph.replace_uses(id.result(0), operand);
     // The output keeps its name where the operand is not itself a port of the model.
-    if was_output
-        && let Some(value) = graph.value_mut(operand)
-    {
+    if was_output && let Some(value) = graph.value_mut(operand) {
         value.name = name;
     }
     true
@@ -289,7 +294,12 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
         ty: TensorType::new(DType::F32, was.ty.shape.clone()),
         quant: None,
     };
-    let q = graph.add_with(Quantize { rounding: Rounding::HalfEven }.into(), &[at], vec![quantized], from.clone());
+    let q = graph.add_with(
+        Quantize { rounding: Rounding::HalfEven }.into(),
+        &[at],
+        vec![quantized],
+        from.clone(),
+    );
     let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from).result(0);
     redirect(graph, at, new, &readers);
 }
@@ -368,7 +378,8 @@ mod tests {
     #[test]
     fn dequantized_weights_are_found_again() {
         let q = Tensor { shape: Shape(vec![2, 2]), data: TensorData::I8(vec![-128, 0, 5, 127]) };
-        let quant = QuantParams { scales: vec![0.013, 1.7e-4], zero_points: vec![0, 3], axis: Some(1) };
+        let quant =
+            QuantParams { scales: vec![0.013, 1.7e-4], zero_points: vec![0, 3], axis: Some(1) };
         let real = real_numbers(&q, &quant).expect("integers");
         assert_eq!(quantized_again(&real, Some(&quant)), Some(q));
         let other = Tensor { data: TensorData::F32(vec![0.1; 4]), ..real };

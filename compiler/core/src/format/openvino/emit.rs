@@ -82,7 +82,10 @@ impl<'o> Emitter<'o> {
         elem: Elem,
         dims: Vec<usize>,
     ) -> Wire {
-        let port = Port { layer: self.layer((kind, opset), data, inputs, vec![(elem, dims.clone())]), output: 0 };
+        let port = Port {
+            layer: self.layer((kind, opset), data, inputs, vec![(elem, dims.clone())]),
+            output: 0,
+        };
         Wire { port, elem, dims }
     }
 
@@ -116,7 +119,9 @@ impl<'o> Emitter<'o> {
     /// # Errors
     /// Extents that do not broadcast.
     pub fn binary(&mut self, kind: &'static str, a: &Wire, b: &Wire) -> Result<Wire, OpError> {
-        let fits = |(&x, &y): (&usize, &usize)| (x == y || x == 1 || y == 1).then(|| if x == 1 { y } else { x });
+        let fits = |(&x, &y): (&usize, &usize)| {
+            (x == y || x == 1 || y == 1).then(|| if x == 1 { y } else { x })
+        };
         let dims: Option<Vec<usize>> = a.dims.iter().zip(&b.dims).map(fits).collect();
         let dims = dims.filter(|_| a.dims.len() == b.dims.len()).ok_or_else(|| {
             OpError::invalid(format!("operands {:?} and {:?} do not broadcast", a.dims, b.dims))
@@ -134,7 +139,12 @@ impl<'o> Emitter<'o> {
     ///
     /// # Errors
     /// None in practice: a number broadcasts to anything.
-    pub fn with_scalar(&mut self, kind: &'static str, x: &Wire, value: f32) -> Result<Wire, OpError> {
+    pub fn with_scalar(
+        &mut self,
+        kind: &'static str,
+        x: &Wire,
+        value: f32,
+    ) -> Result<Wire, OpError> {
         let scalar = self.scalar(value, x.dims.len());
         self.binary(kind, x, &scalar)
     }
@@ -201,7 +211,11 @@ impl<'o> Emitter<'o> {
 
     /// A list of integers.
     pub fn ints(&mut self, values: &[i64]) -> Wire {
-        self.bytes(Elem::I64, vec![values.len()], &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+        self.bytes(
+            Elem::I64,
+            vec![values.len()],
+            &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>(),
+        )
     }
 
     /// An integer without dimensions.
@@ -311,7 +325,8 @@ impl<'o> Emitter<'o> {
             let zero = self.floats(factor.zero.shape.0.clone(), zeros);
             wire = self.binary("Subtract", &wire, &zero)?;
         }
-        let scale = self.floats(factor.scale.shape.0.clone(), factor.scale.as_f32().unwrap_or_default());
+        let scale =
+            self.floats(factor.scale.shape.0.clone(), factor.scale.as_f32().unwrap_or_default());
         self.binary("Multiply", &wire, &scale)
     }
 

@@ -59,7 +59,8 @@ impl Held {
     pub fn arranged(&self, e: &mut Emitter<'_>, want: &[usize]) -> Result<Wire, OpError> {
         match self {
             Held::Tensor { wire, order } => {
-                let permutation: Vec<usize> = want.iter().filter_map(|&w| order.get(w).copied()).collect();
+                let permutation: Vec<usize> =
+                    want.iter().filter_map(|&w| order.get(w).copied()).collect();
                 Ok(e.transpose(wire, &permutation))
             }
             Held::Constant(stored) => e.constant(&stored.permuted(want)),
@@ -119,7 +120,8 @@ impl Call<'_, '_> {
     /// # Errors
     /// It is computed at run time, or no real number.
     pub fn real(&self, i: usize) -> Result<Vec<f32>, OpError> {
-        let unknown = || OpError::unsupported(format!("operand {i} should be a constant of real numbers"));
+        let unknown =
+            || OpError::unsupported(format!("operand {i} should be a constant of real numbers"));
         let tensor = self.stored(i).ok_or_else(unknown)?.real()?;
         tensor.as_f32().map(<[f32]>::to_vec).ok_or_else(unknown)
     }

@@ -160,17 +160,19 @@ fn place(error: OpError, graph: &Graph, id: NodeId) -> Diagnostic {
 
 /// Parameter, and for bytes the arithmetic that makes real numbers of them.
 fn input(e: &mut Emitter<'_>, graph: &Graph, id: NodeId) -> Result<Held, OpError> {
-    let value = graph.value(id.result(0)).ok_or_else(|| OpError::invalid("an input without value"))?;
+    let value =
+        graph.value(id.result(0)).ok_or_else(|| OpError::invalid("an input without value"))?;
     let dims = value.ty.shape.0.clone();
     let bytes = e.options.byte_inputs.get(&value.name).filter(|_| value.ty.dtype == DType::F32);
     let elem = if bytes.is_some() { Elem::U8 } else { e.elem(value.ty.dtype)? };
-    let data =
-        vec![("shape", xml::list(&dims)), ("element_type", elem.attribute().to_string())];
+    let data = vec![("shape", xml::list(&dims)), ("element_type", elem.attribute().to_string())];
     let mut wire = e.one(("Parameter", 1), data, &[], elem, dims.clone());
     set_name(e, wire.port.layer, &value.name);
     if let Some(bytes) = bytes {
         wire = e.convert(&wire, Elem::F32);
-        for (kind, numbers, neutral) in [("Subtract", &bytes.mean, 0.0), ("Multiply", &bytes.factor, 1.0f32)] {
+        for (kind, numbers, neutral) in
+            [("Subtract", &bytes.mean, 0.0), ("Multiply", &bytes.factor, 1.0f32)]
+        {
             if numbers.iter().all(|n: &f32| n.to_bits() == f32::to_bits(neutral)) {
                 continue;
             }
@@ -222,7 +224,9 @@ fn outputs(
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     let mut results: Vec<(Wire, String)> = Vec::new();
     for &output in graph.outputs() {
-        let (Some(value), Some(held)) = (graph.value(output), values.get(&output)) else { continue };
+        let (Some(value), Some(held)) = (graph.value(output), values.get(&output)) else {
+            continue;
+        };
         let failed = |error| Diagnostics::from(place(error, graph, output.node));
         let mut wire = held.materialised(e).map_err(failed)?;
         let (kind, many) = e
@@ -230,7 +234,8 @@ fn outputs(
             .layers
             .get(wire.port.layer)
             .map_or(("", false), |l| (l.kind, l.outputs.len() > 1));
-        let is_shared = many || matches!(kind, "Parameter" | "Const") || taken.contains(&wire.port.layer);
+        let is_shared =
+            many || matches!(kind, "Parameter" | "Const") || taken.contains(&wire.port.layer);
         if is_shared {
             wire = e.reshape_always(&wire, &wire.dims.clone());
         }
@@ -284,7 +289,8 @@ fn unique_names(e: &mut Emitter<'_>) {
             if first(i, layer.kind) != is_port {
                 continue;
             }
-            let wanted = layer.name.take().filter(|n| !n.is_empty()).unwrap_or_else(|| layer.kind.into());
+            let wanted =
+                layer.name.take().filter(|n| !n.is_empty()).unwrap_or_else(|| layer.kind.into());
             let mut name = wanted.clone();
             let mut number = 1;
             while !used.insert(name.clone()) {
@@ -314,7 +320,8 @@ pub struct Form {
 pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Result<Form, OpError> {
     let mut e = Emitter::new(options);
     let real = |v: &ValueInfo<'_>| {
-        let dtype = if v.quant.is_some() && v.dtype() != DType::F32 { DType::F32 } else { v.dtype() };
+        let dtype =
+            if v.quant.is_some() && v.dtype() != DType::F32 { DType::F32 } else { v.dtype() };
         TensorType::new(dtype, v.shape().clone())
     };
     let mut held = Vec::new();
@@ -341,7 +348,8 @@ pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Resul
     }
     // Transposes around spatial layers cancel in a network.
     let kinds = e.network.layers.iter().map(|l| l.kind);
-    let kinds = kinds.filter(|&k| k != "Const" && (k != "Transpose" || matches!(op, Op::Transpose(_))));
+    let kinds =
+        kinds.filter(|&k| k != "Const" && (k != "Transpose" || matches!(op, Op::Transpose(_))));
     let layers = kinds.collect();
     Ok(Form { layers, rewrites: e.rewrites, notes: e.notes.into_iter().collect() })
 }

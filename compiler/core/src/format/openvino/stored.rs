@@ -89,11 +89,15 @@ impl Stored {
         let (Some(q), Some(scale), Some(zero)) =
             (self.data.to_i64(), factor.scale.as_f32(), factor.zero.as_f32())
         else {
-            return Err(OpError::unsupported("a quantized constant whose elements are no integers"));
+            return Err(OpError::unsupported(
+                "a quantized constant whose elements are no integers",
+            ));
         };
         let mut index = vec![0usize];
         let steps = factor.scale.shape.strides();
-        for ((&extent, &own), &step) in self.data.shape.0.iter().zip(&factor.scale.shape.0).zip(&steps) {
+        for ((&extent, &own), &step) in
+            self.data.shape.0.iter().zip(&factor.scale.shape.0).zip(&steps)
+        {
             let step = if own == 1 { 0 } else { step };
             index = index.iter().flat_map(|&at| (0..extent).map(move |i| at + i * step)).collect();
         }
@@ -114,7 +118,11 @@ mod tests {
     fn scales_follow_their_axis() {
         let data = TensorData::I8(vec![1, 2, 3, 4, 5, 6]);
         let tensor = Tensor { shape: Shape(vec![2, 3]), data };
-        let quant = QuantParams { scales: vec![1.0, 10.0, 100.0], zero_points: vec![0, 0, 1], axis: Some(1) };
+        let quant = QuantParams {
+            scales: vec![1.0, 10.0, 100.0],
+            zero_points: vec![0, 0, 1],
+            axis: Some(1),
+        };
         let stored = Stored::new(&tensor, Some(&quant));
         let real = |s: &Stored| s.real().expect("integers").as_f32().expect("floats").to_vec();
         assert_eq!(real(&stored), [1.0, 20.0, 200.0, 4.0, 50.0, 500.0]);

@@ -39,7 +39,9 @@ pub fn print(network: &Network) -> io::Result<Vec<u8>> {
     out.create_element("edges").write_inner_content(|out| edges(out, network))?;
     out.create_element("rt_info").write_inner_content(|out| {
         network.provenance.iter().try_for_each(|(key, value)| {
-            out.create_element(key.as_str()).with_attribute(("value", value.as_str())).write_empty()?;
+            out.create_element(key.as_str())
+                .with_attribute(("value", value.as_str()))
+                .write_empty()?;
             Ok(())
         })
     })?;
@@ -67,7 +69,9 @@ fn layer(out: &mut Writer<Vec<u8>>, network: &Network, id: usize, layer: &Layer)
         if layer.is_decompression {
             out.create_element("rt_info").write_inner_content(|out| {
                 let attribute = out.create_element("attribute");
-                attribute.with_attributes([("name", "decompression"), ("version", "0")]).write_empty()?;
+                attribute
+                    .with_attributes([("name", "decompression"), ("version", "0")])
+                    .write_empty()?;
                 Ok(())
             })?;
         }
@@ -110,9 +114,8 @@ fn port(
     name: Option<&str>,
 ) -> io::Result<()> {
     let id = id.to_string();
-    let mut element = out
-        .create_element("port")
-        .with_attributes([("id", id.as_str()), ("precision", precision)]);
+    let mut element =
+        out.create_element("port").with_attributes([("id", id.as_str()), ("precision", precision)]);
     if let Some(name) = name {
         element = element.with_attribute(("names", name));
     }

@@ -21,7 +21,13 @@ impl Spatial {
     ///
     /// # Errors
     /// No window fits.
-    pub fn new(input: usize, kernel: usize, stride: usize, dilation: usize, ends: Ends) -> Result<Self, OpError> {
+    pub fn new(
+        input: usize,
+        kernel: usize,
+        stride: usize,
+        dilation: usize,
+        ends: Ends,
+    ) -> Result<Self, OpError> {
         let axis = Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
             OpError::invalid(format!("no window of {kernel} fits an extent of {input}"))
         })?;
@@ -73,7 +79,8 @@ fn four(dims: &[usize], what: &str) -> Result<[usize; 4], OpError> {
 
 /// Convolution, or GroupConvolution.
 pub fn conv2d(call: &mut Call<'_, '_>, op: &Conv2d) -> Result<Held, OpError> {
-    let ([_, h, w, c], [o, kh, kw, i]) = (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let ([_, h, w, c], [o, kh, kw, i]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
     let x = Spatial::new(w, kw, op.stride.1, op.dilation.1, op.padding.columns())?;
     let mut weights = call.weights(1, &FIRST)?;
@@ -98,7 +105,8 @@ fn grouped(call: &mut Call<'_, '_>, i: usize, dims: &[usize; 5]) -> Result<Optio
 
 /// DepthwiseConv2d: every channel is a group.
 pub fn depthwise(call: &mut Call<'_, '_>, op: &DepthwiseConv2d) -> Result<Held, OpError> {
-    let ([_, h, w, c], [_, kh, kw, o]) = (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let ([_, h, w, c], [_, kh, kw, o]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
     let x = Spatial::new(w, kw, op.stride.1, op.dilation.1, op.padding.columns())?;
     let multiplier = o.checked_div(c).unwrap_or(0);
@@ -121,7 +129,11 @@ pub fn depthwise(call: &mut Call<'_, '_>, op: &DepthwiseConv2d) -> Result<Held, 
             let plain = call.plain(1)?;
             let wide = call.e.reshape(&plain, &[1, kh, kw, c, multiplier]);
             let turned = call.e.transpose(&wide, &[3, 4, 0, 1, 2]);
-            if order.len() == 4 { call.e.reshape(&turned, &[multiplier, 1, kh, kw]) } else { turned }
+            if order.len() == 4 {
+                call.e.reshape(&turned, &[multiplier, 1, kh, kw])
+            } else {
+                turned
+            }
         }
     };
     convolution(call, &weights, c > 1, [&y, &x], o, op.activation)
@@ -149,7 +161,8 @@ fn convolution(
 /// ConvolutionBackpropData. What the full result has beyond the wanted one is cut off as padding; what
 /// it lacks is added as output padding.
 pub fn transposed(call: &mut Call<'_, '_>, op: &TransposeConv) -> Result<Held, OpError> {
-    let ([n, h, w, _], [o, kh, kw, _]) = (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
+    let ([n, h, w, _], [o, kh, kw, _]) =
+        (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let axis = |input: usize, kernel: usize, stride: usize, output: usize, ends: Ends| {
         let before = match ends {
             Ends::Valid => 0,
@@ -159,7 +172,8 @@ pub fn transposed(call: &mut Call<'_, '_>, op: &TransposeConv) -> Result<Held, O
         let full = (input.saturating_sub(1)).saturating_mul(stride).saturating_add(kernel);
         let kept = full.saturating_sub(before);
         let extra = output.saturating_sub(kept);
-        let spatial = Spatial { stride, dilation: 1, before, after: kept.saturating_sub(output), output };
+        let spatial =
+            Spatial { stride, dilation: 1, before, after: kept.saturating_sub(output), output };
         (spatial, extra)
     };
     let (y, more_y) = axis(h, kh, op.stride.0, op.output.0, op.padding.rows());

@@ -107,7 +107,9 @@ pub fn prelu(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
 fn aligned(call: &mut Call<'_, '_>) -> Result<([Wire; 2], Vec<usize>), OpError> {
     let rank = call.dims(0)?.len().max(call.dims(1)?.len());
     let orders = [0, 1].map(|i| match call.held.get(i) {
-        Some(Held::Tensor { order, .. }) if order.len() == rank && !order.is_sorted() => Some(order.clone()),
+        Some(Held::Tensor { order, .. }) if order.len() == rank && !order.is_sorted() => {
+            Some(order.clone())
+        }
         _other => None,
     });
     let order = orders.into_iter().flatten().next().unwrap_or_else(|| (0..rank).collect());

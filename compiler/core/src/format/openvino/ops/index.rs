@@ -3,9 +3,9 @@
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::format::openvino::stored::Stored;
-use crate::tensor::{Tensor, TensorData};
 use crate::kernels::combine::Combine;
 use crate::op::{ArgAttributes, Cumulative, Gather, OpError, ScatterElements, ScatterNd, TopK};
+use crate::tensor::{Tensor, TensorData};
 
 /// Gather; indices computed at run time are taken as they are.
 pub fn gather(call: &mut Call<'_, '_>, op: &Gather) -> Result<Held, OpError> {
@@ -35,9 +35,14 @@ pub fn cumulative(call: &mut Call<'_, '_>, op: &Cumulative) -> Result<Held, OpEr
 
 /// Indices without negative ones, which the format does not have. Those computed at run time are taken
 /// as they are.
-fn indices(call: &mut Call<'_, '_>, i: usize, extent: impl Fn(usize) -> usize) -> Result<Wire, OpError> {
+fn indices(
+    call: &mut Call<'_, '_>,
+    i: usize,
+    extent: impl Fn(usize) -> usize,
+) -> Result<Wire, OpError> {
     let Some(stored) = call.stored(i) else { return call.plain(i) };
-    let values = stored.data.to_i64().ok_or_else(|| OpError::invalid("indices should be integers"))?;
+    let values =
+        stored.data.to_i64().ok_or_else(|| OpError::invalid("indices should be integers"))?;
     let last = stored.data.shape.0.last().copied().unwrap_or(1).max(1);
     let from_start = |(at, &v): (usize, &i64)| if v < 0 { v + extent(at % last) as i64 } else { v };
     let values = values.iter().enumerate().map(from_start).collect();
@@ -74,21 +79,26 @@ pub fn gather_nd(call: &mut Call<'_, '_>, batch_dims: usize) -> Result<Held, OpE
 /// ScatterElementsUpdate.
 pub fn scatter_elements(call: &mut Call<'_, '_>, op: &ScatterElements) -> Result<Held, OpError> {
     if op.reduction.is_some() {
-        return Err(OpError::unsupported("a scatter that combines needs opset12, which the stick does not read"));
+        return Err(OpError::unsupported(
+            "a scatter that combines needs opset12, which the stick does not read",
+        ));
     }
     let x = call.plain(0)?;
     let extent = x.dims.get(op.axis).copied().unwrap_or(1);
     let (at, updates) = (indices(call, 1, |_| extent)?, call.plain(2)?);
     let axis = call.e.int(op.axis as i64);
     let inputs = [&x, &at, &updates, &axis];
-    let wire = call.e.one(("ScatterElementsUpdate", 3), Vec::new(), &inputs, x.elem, x.dims.clone());
+    let wire =
+        call.e.one(("ScatterElementsUpdate", 3), Vec::new(), &inputs, x.elem, x.dims.clone());
     Ok(Held::plain(wire))
 }
 
 /// ScatterNDUpdate.
 pub fn scatter_nd(call: &mut Call<'_, '_>, op: &ScatterNd) -> Result<Held, OpError> {
     if op.reduction.is_some() {
-        return Err(OpError::unsupported("a scatter that combines needs opset15, which the stick does not read"));
+        return Err(OpError::unsupported(
+            "a scatter that combines needs opset15, which the stick does not read",
+        ));
     }
     let x = call.plain(0)?;
     let dims = x.dims.clone();
@@ -123,7 +133,11 @@ pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
 }
 
 /// The position of an extremum: TopK of one.
-pub fn arg(call: &mut Call<'_, '_>, op: &ArgAttributes, mode: &'static str) -> Result<Held, OpError> {
+pub fn arg(
+    call: &mut Call<'_, '_>,
+    op: &ArgAttributes,
+    mode: &'static str,
+) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
     let one = call.e.int(1);

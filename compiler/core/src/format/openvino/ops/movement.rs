@@ -133,10 +133,13 @@ pub fn slice(call: &mut Call<'_, '_>, op: &Slice) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let ranges = by_wire(&op.ranges, &order);
     if ranges.len() != x.dims.len() || ranges.iter().any(|r| r.size == 0) {
-        return Err(OpError::unsupported("a slice without elements has no form in an OpenVINO file"));
+        return Err(OpError::unsupported(
+            "a slice without elements has no form in an OpenVINO file",
+        ));
     }
     let sizes: Vec<usize> = ranges.iter().map(|r| r.size).collect();
-    let is_whole = ranges.iter().zip(&x.dims).all(|(r, &d)| r.begin == 0 && r.size == d && r.step == 1);
+    let is_whole =
+        ranges.iter().zip(&x.dims).all(|(r, &d)| r.begin == 0 && r.size == d && r.step == 1);
     let wire = if is_whole {
         x
     } else {
@@ -201,7 +204,8 @@ fn padded(
 
 /// Pad with a constant.
 pub fn pad(call: &mut Call<'_, '_>, op: &Pad) -> Result<Held, OpError> {
-    let value = if call.held.len() > 1 { call.real(1)?.first().copied().unwrap_or(0.0) } else { 0.0 };
+    let value =
+        if call.held.len() > 1 { call.real(1)?.first().copied().unwrap_or(0.0) } else { 0.0 };
     padded(call, (&op.before, &op.after), "constant", Some(value))
 }
 
@@ -218,12 +222,16 @@ pub fn mirror(call: &mut Call<'_, '_>, op: &MirrorPad) -> Result<Held, OpError> 
 pub fn tile(call: &mut Call<'_, '_>, repeats: &[usize]) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let repeats = by_wire(repeats, &order);
-    let dims: Vec<usize> = x.dims.iter().zip(&repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
+    let dims: Vec<usize> =
+        x.dims.iter().zip(&repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
     if dims == x.dims {
         return Ok(Held::Tensor { wire: x, order });
     }
     let repeats = call.e.ints(&int64(repeats));
-    Ok(Held::Tensor { wire: call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims), order })
+    Ok(Held::Tensor {
+        wire: call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims),
+        order,
+    })
 }
 
 /// DepthToSpace or SpaceToDepth; the block is the outer part of the channels, as in TFLite.

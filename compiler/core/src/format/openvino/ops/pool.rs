@@ -6,9 +6,15 @@ use crate::format::openvino::xml::list;
 use crate::op::{OpError, PoolAttributes};
 
 /// MaxPool or AvgPool. Padded positions do not count in averages.
-pub fn pool(call: &mut Call<'_, '_>, op: &PoolAttributes, kind: &'static str) -> Result<Held, OpError> {
+pub fn pool(
+    call: &mut Call<'_, '_>,
+    op: &PoolAttributes,
+    kind: &'static str,
+) -> Result<Held, OpError> {
     if op.dilation != (1, 1) {
-        return Err(OpError::unsupported("a dilated pooling window needs opset8, which the stick does not read"));
+        return Err(OpError::unsupported(
+            "a dilated pooling window needs opset8, which the stick does not read",
+        ));
     }
     let input = call.arranged(0, &FIRST)?;
     let &[n, c, h, w] = input.dims.as_slice() else {

@@ -21,7 +21,11 @@ fn find(attributes: &RecurrentAttributes, operand: RecurrentOperand) -> Option<u
 }
 
 /// Lengths that are not those of the whole sequences have no form.
-fn check_lengths(call: &Call<'_, '_>, attributes: &RecurrentAttributes, steps: usize) -> Result<(), OpError> {
+fn check_lengths(
+    call: &Call<'_, '_>,
+    attributes: &RecurrentAttributes,
+    steps: usize,
+) -> Result<(), OpError> {
     let Some(i) = find(attributes, RecurrentOperand::Lengths) else { return Ok(()) };
     let known = call.stored(i).and_then(|s| s.data.to_i64());
     if known.is_some_and(|lengths| lengths.iter().all(|&n| n >= steps as i64)) {
@@ -66,7 +70,9 @@ fn state(
 
 fn extents(call: &Call<'_, '_>) -> Result<[usize; 3], OpError> {
     let dims = call.dims(0)?;
-    dims.as_slice().try_into().map_err(|_| OpError::invalid("the input should be steps x batch x elements"))
+    dims.as_slice()
+        .try_into()
+        .map_err(|_| OpError::invalid("the input should be steps x batch x elements"))
 }
 
 /// LSTM.
@@ -82,7 +88,10 @@ pub fn lstm(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
     }
 }
 
-fn lstm_sequence(call: &mut Call<'_, '_>, attributes: &RecurrentAttributes) -> Result<Vec<Held>, OpError> {
+fn lstm_sequence(
+    call: &mut Call<'_, '_>,
+    attributes: &RecurrentAttributes,
+) -> Result<Vec<Held>, OpError> {
     let [steps, batch, _] = extents(call)?;
     let hidden = attributes.hidden;
     let part = |call: &mut Call<'_, '_>, i: usize| {
@@ -111,7 +120,8 @@ fn lstm_sequence(call: &mut Call<'_, '_>, attributes: &RecurrentAttributes) -> R
     ];
     let dims = [vec![batch, 1, steps, hidden], vec![batch, 1, hidden], vec![batch, 1, hidden]];
     let outputs = dims.iter().map(|d| (x.elem, d.clone())).collect();
-    let layer = call.e.layer(("LSTMSequence", 5), data, &[&x, &h, &c, &lengths, &w, &r, &b], outputs);
+    let layer =
+        call.e.layer(("LSTMSequence", 5), data, &[&x, &h, &c, &lengths, &w, &r, &b], outputs);
     let elem = x.elem;
     let result = |output: usize| {
         let dims = dims.get(output).cloned().unwrap_or_default();
@@ -205,7 +215,9 @@ impl Unrolled {
         for result in &attributes.results {
             let wire = match result {
                 RecurrentResult::Hidden => last()?,
-                RecurrentResult::Cell => cell.cloned().ok_or_else(|| OpError::invalid("no cell"))?,
+                RecurrentResult::Cell => {
+                    cell.cloned().ok_or_else(|| OpError::invalid("no cell"))?
+                }
                 RecurrentResult::Sequence => {
                     let mut parts = Vec::new();
                     for h in hidden {
@@ -306,7 +318,8 @@ pub fn gru(call: &mut Call<'_, '_>, op: &Gru) -> Result<Vec<Held>, OpError> {
     let mut states = Vec::new();
     for share in &all.shares {
         let parts = cut(call, share, 1, &[2 * hidden, hidden]);
-        let [outer, candidate] = <[Wire; 2]>::try_from(parts).map_err(|_| OpError::invalid("two parts"))?;
+        let [outer, candidate] =
+            <[Wire; 2]>::try_from(parts).map_err(|_| OpError::invalid("two parts"))?;
         let recurrent = product(call, &h, &gates, 2 * hidden);
         let sums = call.e.binary("Add", &outer, &recurrent)?;
         let sums = gate(call, a, sums, f)?;

@@ -4,7 +4,11 @@ use crate::format::openvino::held::{Call, Held};
 use crate::op::{OpError, ReduceAttributes};
 
 /// A reduction over some dimensions.
-pub fn reduce(call: &mut Call<'_, '_>, kind: &'static str, op: &ReduceAttributes) -> Result<Held, OpError> {
+pub fn reduce(
+    call: &mut Call<'_, '_>,
+    kind: &'static str,
+    op: &ReduceAttributes,
+) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let mut axes: Vec<usize> = op.axes.iter().filter_map(|&a| order.get(a).copied()).collect();
     axes.sort_unstable();

@@ -10,7 +10,11 @@ struct Mode {
 }
 
 /// Interpolate over rows and columns to `size`.
-fn interpolate(call: &mut Call<'_, '_>, size: (usize, usize), mode: &Mode) -> Result<Held, OpError> {
+fn interpolate(
+    call: &mut Call<'_, '_>,
+    size: (usize, usize),
+    mode: &Mode,
+) -> Result<Held, OpError> {
     let x = call.arranged(0, &FIRST)?;
     let &[n, c, h, w] = x.dims.as_slice() else {
         return Err(OpError::invalid("the input should have 4 dimensions"));

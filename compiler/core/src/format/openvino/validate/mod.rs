@@ -42,7 +42,9 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn problem(&mut self, layer: Option<&Layer>, what: impl AsRef<str>) {
-        let place = layer.map(|l| format!("layer {} {} \"{}\": ", l.id, l.kind, l.name)).unwrap_or_default();
+        let place = layer
+            .map(|l| format!("layer {} {} \"{}\": ", l.id, l.kind, l.name))
+            .unwrap_or_default();
         self.problems.push(format!("{place}{}", what.as_ref()));
     }
 
@@ -67,12 +69,18 @@ impl Check<'_> {
             match opsets::attributes(&layer.kind, &layer.opset) {
                 None => {
                     let opset = &layer.opset;
-                    self.problem(Some(layer), format!("{opset} does not have it, or is beyond opset7"));
+                    self.problem(
+                        Some(layer),
+                        format!("{opset} does not have it, or is beyond opset7"),
+                    );
                 }
                 Some(known) => {
                     let has: Vec<&str> = layer.data.keys().map(String::as_str).collect();
                     if has.iter().any(|a| !known.contains(a)) || has.len() != known.len() {
-                        self.problem(Some(layer), format!("attributes {has:?} instead of {known:?}"));
+                        self.problem(
+                            Some(layer),
+                            format!("attributes {has:?} instead of {known:?}"),
+                        );
                     }
                 }
             }
@@ -92,7 +100,8 @@ impl Check<'_> {
 
     fn constant(&mut self, layer: &Layer) {
         let number = |key: &str| layer.data.get(key).and_then(|v| v.parse::<usize>().ok());
-        let (Some(offset), Some(size), Some(out)) = (number("offset"), number("size"), layer.outputs.first())
+        let (Some(offset), Some(size), Some(out)) =
+            (number("offset"), number("size"), layer.outputs.first())
         else {
             return self.problem(Some(layer), "a constant without offset and size");
         };
@@ -128,10 +137,14 @@ impl Check<'_> {
                 match source.map(|s| known.get(&s)) {
                     None => self.problem(Some(layer), format!("no edge ends in port {}", port.id)),
                     Some(None) => {
-                        self.problem(Some(layer), format!("port {} is fed by no earlier layer", port.id));
+                        self.problem(
+                            Some(layer),
+                            format!("port {} is fed by no earlier layer", port.id),
+                        );
                     }
                     Some(Some(&(dims, elem))) if *dims != port.dims || elem != port.elem => {
-                        let what = format!("port {} is not of the shape and type that feed it", port.id);
+                        let what =
+                            format!("port {} is not of the shape and type that feed it", port.id);
                         self.problem(Some(layer), what);
                     }
                     Some(Some(_)) => {}
@@ -140,7 +153,10 @@ impl Check<'_> {
             known.extend(layer.outputs.iter().map(|p| ((layer.id, p.id), (&p.dims, p.elem))));
         }
         for to in wanted.keys() {
-            self.problem(None, format!("an edge ends in port {} of layer {}, which is no input", to.1, to.0));
+            self.problem(
+                None,
+                format!("an edge ends in port {} of layer {}, which is no input", to.1, to.0),
+            );
         }
     }
 
@@ -169,7 +185,8 @@ impl Check<'_> {
     /// Shapes and types of results follow from the operands.
     fn types(&mut self) {
         let mut constants: BTreeMap<Place, Vec<i64>> = BTreeMap::new();
-        let sources: BTreeMap<Place, Place> = self.net.edges.iter().map(|&(from, to)| (to, from)).collect();
+        let sources: BTreeMap<Place, Place> =
+            self.net.edges.iter().map(|&(from, to)| (to, from)).collect();
         for layer in &self.net.layers {
             if let Some(values) = shape::integers(layer, self.bin) {
                 constants.insert((layer.id, 0), values);
@@ -184,7 +201,10 @@ impl Check<'_> {
             match shape::infer(layer, &values) {
                 Err(what) => self.problem(Some(layer), what),
                 Ok(inferred) if inferred != declared => {
-                    self.problem(Some(layer), format!("results {declared:?}, but {inferred:?} follows"));
+                    self.problem(
+                        Some(layer),
+                        format!("results {declared:?}, but {inferred:?} follows"),
+                    );
                 }
                 Ok(_same) => {}
             }

@@ -7,7 +7,11 @@ const WINDOW: [&str; 4] = ["auto_pad", "pads_begin", "pads_end", "strides"];
 const KNOWN: &[(&str, &str, &[&str])] = &[
     ("Abs", "opset1", &[]),
     ("Add", "opset1", &["auto_broadcast"]),
-    ("AvgPool", "opset1", &[WINDOW[0], "exclude-pad", "kernel", WINDOW[1], WINDOW[2], "rounding_type", WINDOW[3]]),
+    (
+        "AvgPool",
+        "opset1",
+        &[WINDOW[0], "exclude-pad", "kernel", WINDOW[1], WINDOW[2], "rounding_type", WINDOW[3]],
+    ),
     ("Broadcast", "opset3", &["mode"]),
     ("Clamp", "opset1", &["max", "min"]),
     ("Concat", "opset1", &["axis"]),
@@ -50,7 +54,14 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     (
         "LSTMSequence",
         "opset5",
-        &["activations", "activations_alpha", "activations_beta", "clip", "direction", "hidden_size"],
+        &[
+            "activations",
+            "activations_alpha",
+            "activations_beta",
+            "clip",
+            "direction",
+            "hidden_size",
+        ],
     ),
     ("Log", "opset1", &[]),
     ("LogSoftmax", "opset5", &["axis"]),

@@ -87,7 +87,12 @@ pub fn parse(xml: &[u8]) -> Result<Net, String> {
                 }
             }
             Event::Eof => break,
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::DocType(_) | Event::CData(_) | Event::GeneralRef(_) => {}
+            Event::Decl(_)
+            | Event::Comment(_)
+            | Event::PI(_)
+            | Event::DocType(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_) => {}
         }
     }
     if path.is_empty() { Ok(net) } else { Err(format!("the file ends inside {path:?}")) }
@@ -111,7 +116,12 @@ fn element(net: &mut Net, path: &[String], a: &Attributes) -> Result<(), String>
             let precision = take(a, "precision")?;
             let elem = Elem::ALL.into_iter().find(|e| e.precision() == precision);
             let elem = elem.ok_or_else(|| format!("unknown precision {precision}"))?;
-            let port = Port { id: number(a, "id")?, elem, dims: Vec::new(), names: a.get("names").cloned() };
+            let port = Port {
+                id: number(a, "id")?,
+                elem,
+                dims: Vec::new(),
+                names: a.get("names").cloned(),
+            };
             let layer = last(net)?;
             if *side == "input" { layer.inputs.push(port) } else { layer.outputs.push(port) }
         }

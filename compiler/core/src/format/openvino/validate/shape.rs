@@ -26,7 +26,9 @@ pub fn integers(layer: &Layer, bin: &[u8]) -> Option<Vec<i64>> {
     let start = number("offset")?;
     let bytes = bin.get(start..start.checked_add(number("size")?)?)?;
     match elem {
-        Elem::I64 => Some(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
+        Elem::I64 => {
+            Some(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
+        }
         Elem::I32 => {
             Some(bytes.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b).into()).collect())
         }
@@ -110,7 +112,8 @@ pub fn infer(layer: &Layer, known: &[Known<'_>]) -> Result<Vec<Type>, String> {
             one(dims)
         }
         "MatMul" => one(matmul(&o)?),
-        "Add" | "Subtract" | "Multiply" | "Divide" | "Maximum" | "Minimum" | "SquaredDifference" => {
+        "Add" | "Subtract" | "Multiply" | "Divide" | "Maximum" | "Minimum"
+        | "SquaredDifference" => {
             if o.port(0)?.elem != o.port(1)?.elem {
                 return Err("the operands have different element types".into());
             }
@@ -194,7 +197,12 @@ fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
 }
 
 /// Spatial extents of the results of windows.
-fn windows(o: &Operands<'_>, x: &[usize], kernel: &[usize], dilations: &[usize]) -> Result<Vec<usize>, String> {
+fn windows(
+    o: &Operands<'_>,
+    x: &[usize],
+    kernel: &[usize],
+    dilations: &[usize],
+) -> Result<Vec<usize>, String> {
     let (strides, begin, end) = (o.list("strides")?, o.list("pads_begin")?, o.list("pads_end")?);
     let one = |i: usize| {
         let span = (at(kernel, i)?.max(1) - 1) * at(dilations, i)? + 1;
@@ -213,12 +221,13 @@ fn convolution(o: &Operands<'_>) -> Result<Vec<usize>, String> {
     }
     let spatial = x.len().checked_sub(2).ok_or_else(misfit)?;
     let kernel = w.len().checked_sub(spatial).and_then(|i| w.get(i..)).ok_or_else(misfit)?.to_vec();
-    let (channels, out) = match (o.layer.kind.as_str(), w.get(..w.len() - spatial).unwrap_or_default()) {
-        ("Convolution", &[out, i]) => (i, out),
-        ("GroupConvolution", &[g, out, i]) => (g * i, g * out),
-        ("ConvolutionBackpropData", &[i, out]) => (i, out),
-        _other => return Err(misfit()),
-    };
+    let (channels, out) =
+        match (o.layer.kind.as_str(), w.get(..w.len() - spatial).unwrap_or_default()) {
+            ("Convolution", &[out, i]) => (i, out),
+            ("GroupConvolution", &[g, out, i]) => (g * i, g * out),
+            ("ConvolutionBackpropData", &[i, out]) => (i, out),
+            _other => return Err(misfit()),
+        };
     if at(&x, 1)? != channels {
         return Err(misfit());
     }
@@ -230,7 +239,9 @@ fn convolution(o: &Operands<'_>) -> Result<Vec<usize>, String> {
     let (strides, begin, end) = (o.list("strides")?, o.list("pads_begin")?, o.list("pads_end")?);
     let more = o.list("output_padding")?;
     for i in 0..spatial {
-        let full = (at(&x, i + 2)? - 1) * at(&strides, i)? + (at(&kernel, i)? - 1) * at(&dilations, i)? + 1;
+        let full = (at(&x, i + 2)? - 1) * at(&strides, i)?
+            + (at(&kernel, i)? - 1) * at(&dilations, i)?
+            + 1;
         let cut = at(&begin, i)? + at(&end, i)?;
         dims.push((full + at(&more, i)?).checked_sub(cut).ok_or("more padding than result")?);
     }
@@ -271,7 +282,8 @@ fn reduced(o: &Operands<'_>) -> Result<Vec<usize>, String> {
 
 fn concat(o: &Operands<'_>) -> Result<Vec<usize>, String> {
     let (mut dims, axis) = (o.dims(0)?, o.number("axis")?);
-    let rest = |d: &[usize]| d.iter().copied().enumerate().filter(|(i, _)| *i != axis).collect::<Vec<_>>();
+    let rest =
+        |d: &[usize]| d.iter().copied().enumerate().filter(|(i, _)| *i != axis).collect::<Vec<_>>();
     let mut sum = 0;
     for port in &o.layer.inputs {
         if rest(&port.dims) != rest(&dims) {
@@ -313,10 +325,15 @@ fn strided_slice(o: &Operands<'_>) -> Result<Vec<usize>, String> {
             (true, false) => -1,
         };
         let inside = (0..extent).contains(&from) && step != 0;
-        let count = if step > 0 { (to - from + step - 1) / step } else { (from - to - step - 1) / -step.min(-1) };
-        usize::try_from(count).ok().filter(|&n| inside && n > 0).ok_or_else(|| {
-            format!("the slice {from}..{to} by {step} of {extent} takes nothing")
-        })
+        let count = if step > 0 {
+            (to - from + step - 1) / step
+        } else {
+            (from - to - step - 1) / -step.min(-1)
+        };
+        usize::try_from(count)
+            .ok()
+            .filter(|&n| inside && n > 0)
+            .ok_or_else(|| format!("the slice {from}..{to} by {step} of {extent} takes nothing"))
     };
     (0..x.len()).map(one).collect()
 }
@@ -325,9 +342,17 @@ fn blocks(o: &Operands<'_>) -> Result<Vec<usize>, String> {
     let (x, b) = (o.dims(0)?, o.number("block_size")?.max(1));
     let &[n, c, h, w] = x.as_slice() else { return Err("four dimensions expected".into()) };
     if o.layer.kind == "DepthToSpace" {
-        return if c % (b * b) == 0 { Ok(vec![n, c / (b * b), h * b, w * b]) } else { Err("no whole blocks".into()) };
+        return if c % (b * b) == 0 {
+            Ok(vec![n, c / (b * b), h * b, w * b])
+        } else {
+            Err("no whole blocks".into())
+        };
     }
-    if h % b == 0 && w % b == 0 { Ok(vec![n, c * b * b, h / b, w / b]) } else { Err("no whole blocks".into()) }
+    if h % b == 0 && w % b == 0 {
+        Ok(vec![n, c * b * b, h / b, w / b])
+    } else {
+        Err("no whole blocks".into())
+    }
 }
 
 fn gather(o: &Operands<'_>) -> Result<Vec<usize>, String> {
@@ -372,7 +397,9 @@ fn top_k(o: &Operands<'_>) -> Result<Vec<Type>, String> {
 
 fn lstm_sequence(o: &Operands<'_>) -> Result<Vec<Type>, String> {
     let (x, hidden) = (o.dims(0)?, o.number("hidden_size")?);
-    let &[batch, steps, inputs] = x.as_slice() else { return Err("three dimensions expected".into()) };
+    let &[batch, steps, inputs] = x.as_slice() else {
+        return Err("three dimensions expected".into());
+    };
     let state = vec![batch, 1, hidden];
     let wanted = [
         x.clone(),

@@ -33,9 +33,15 @@ fn files(version: Version, precision: Precision) -> (String, Vec<u8>) {
         padding: Padding::Same,
         activation: Activation::Relu,
     };
-    let y = graph.add_with(Op::from(conv), &[x, w, b], vec![value("y", &[1, 2, 5, 3])], Origin::default());
+    let y = graph.add_with(
+        Op::from(conv),
+        &[x, w, b],
+        vec![value("y", &[1, 2, 5, 3])],
+        Origin::default(),
+    );
     graph.set_outputs(vec![y.result(0)]);
-    let options = WriteOptions { name: "net".into(), version, precision, ..WriteOptions::default() };
+    let options =
+        WriteOptions { name: "net".into(), version, precision, ..WriteOptions::default() };
     let files = write(&graph, &options).expect("writes");
     (String::from_utf8(files.xml).expect("text"), files.bin)
 }
