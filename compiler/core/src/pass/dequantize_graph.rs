@@ -58,27 +58,36 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
 /// quantized numbers: ONNX says so behind the input, not at it.
 #[must_use]
 pub fn input_quantization(graph: &Graph, input: NodeId) -> Option<QuantParams> {
-    let value = graph.value(input.result(0)).filter(|v| v.ty.dtype == DType::I8)?;
-    if value.quant.is_some() {
-        return value.quant.clone();
-    }
-    let labels: Vec<Option<QuantParams>> = graph
-        .users(input.result(0))
-        .iter()
-        .map(|(user, _)| {
-            let is_label = matches!(graph.get(*user)?.op, Op::Reshape(_));
-            graph.value(user.result(0)).filter(|_| is_label)?.quant.clone()
-        })
-        .collect();
-    let first = labels.first()?.clone()?;
-    (first.scales.len() == 1 && labels.iter().all(|l| l.as_ref() == Some(&first))).then_some(first)
+    label(graph, input.result(0), MAX_MOVES)
 }
 
+/// Moves looked through on the way to a label.
+const MAX_MOVES: usize = 16;
+
+/// The parameters on which all readers of a value agree.
+fn label(graph: &Graph, value: ValueId, moves: usize) -> Option<QuantParams> {
+    let known = graph.value(value).filter(|v| v.ty.dtype == DType::I8)?;
+    if known.quant.is_some() || moves == 0 {
+        return known.quant.clone();
+    }
+    let of = |user: &(NodeId, usize)| {
+        let is_move = matches!(graph.get(user.0)?.op, Op::Reshape(_) | Op::Transpose(_));
+        if is_move { label(graph, user.0.result(0), moves - 1) } else { None }
+    };
+    let labels: Vec<Option<QuantParams>> = graph.users(value).iter().map(of).collect();
+    let first = labels.first()?.clone().filter(|q| q.scales.len() == 1)?;
+    labels.iter().all(|l| l.as_ref() == Some(&first)).then_some(first)
+}
+
+/// Gives inputs, and what only moves them, the parameters their readers see.
 fn label_inputs(graph: &mut Graph) {
     for input in graph.inputs().to_vec() {
-        let quant = input_quantization(graph, input);
-        if let (Some(value), Some(quant)) = (graph.value_mut(input.result(0)), quant) {
-            value.quant = Some(quant);
+        let Some(quant) = input_quantization(graph, input) else { continue };
+        let mut values = vec![input.result(0)];
+        while let Some(value) = values.pop() {
+            let Some(known) = graph.value_mut(value).filter(|v| v.quant.is_none()) else { continue };
+            known.quant = Some(quant.clone());
+            values.extend(graph.users(value).iter().map(|(user, _)| user.result(0)));
         }
     }
 }
