@@ -44,11 +44,16 @@ fn expr(e: &Expr) -> usize {
 fn intrinsic(f: Intrinsic) -> usize {
     match f {
         Intrinsic::LogQ12 => 400,
-        Intrinsic::InvSqrtMultiplier => 160,
-        Intrinsic::Requantize | Intrinsic::SoftmaxRecip => 80,
+        Intrinsic::InvSqrtMultiplier | Intrinsic::NarrowFloat => 160,
+        Intrinsic::Requantize
+        | Intrinsic::RequantizeNearest
+        | Intrinsic::SoftmaxRecip
+        | Intrinsic::WidenFloat => 80,
+        Intrinsic::RequantizeShrNearest => 16,
         Intrinsic::RequantizeShr | Intrinsic::RequantizeShrPos => 28,
         Intrinsic::RoundingDivideByPot
         | Intrinsic::DivRound
+        | Intrinsic::DivRoundEven
         | Intrinsic::SoftmaxShift
         | Intrinsic::SoftmaxFinish
         | Intrinsic::InvSqrtExponent
@@ -56,7 +61,11 @@ fn intrinsic(f: Intrinsic) -> usize {
         | Intrinsic::RoundHalfEvenF32 => 32,
         Intrinsic::Clamp => 12,
         Intrinsic::MinI32 | Intrinsic::MaxI32 | Intrinsic::MinF32 | Intrinsic::MaxF32 => 8,
-        Intrinsic::Sxtb16
+        Intrinsic::FloatBits
+        | Intrinsic::BitsFloat
+        | Intrinsic::DoubleBits
+        | Intrinsic::BitsDouble
+        | Intrinsic::Sxtb16
         | Intrinsic::Sxtb16Ror8
         | Intrinsic::Smlad
         | Intrinsic::Smmulr
@@ -68,7 +77,14 @@ fn intrinsic(f: Intrinsic) -> usize {
         | Intrinsic::Sqrt
         | Intrinsic::Floor
         | Intrinsic::FAbs
-        | Intrinsic::Expm1 => 8,
+        | Intrinsic::Expm1
+        | Intrinsic::Atan
+        | Intrinsic::Cos
+        | Intrinsic::Fmod
+        | Intrinsic::Log1p
+        | Intrinsic::Pow
+        | Intrinsic::RoundEven
+        | Intrinsic::Sin => 8,
     }
 }
 

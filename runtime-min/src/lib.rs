@@ -46,10 +46,13 @@
 //! | [`round`] | clamp, minimum and maximum, rounding division, float to integer, clz | all |
 //! | [`mod@requantize`] | int32 accumulator times a quantised multiplier | all |
 //! | [`fixed_point`] | reciprocal, exponential, logistic, tanh, logarithm, inverse square root | reciprocal, logarithm, inverse square root |
+//! | [`small_float`] | float32 to and from floats of 16 bits and fewer; the bits of floats | all |
 //! | [`softmax`] | the end of an int8 softmax row | all |
 //! | [`dsp`] | two- and four-lane operations of the Arm DSP extension, portable | all |
 //! | [`dsp_asm`] | some of them as instructions, on Arm | part of `dsp` |
 //! | [`math`] | `expf`, `logf`, `tanhf`, `erff`, `expm1f` within 2 ulp; `sqrtf`, `floorf`, `fabsf` exact | from `<math.h>` |
+//! | [`trig`] | `sinf`, `cosf`, `atanf` within 1 ulp, through float64 | from `<math.h>` |
+//! | [`power`] | `powf`, `log1pf` within 1 ulp, through float64; `fmodf`, `rintf` exact | from `<math.h>` |
 //!
 //! Only in Rust, because the compiler turns them into tables before C is written: `exp_q5`,
 //! `one_minus_x_over_one_plus_x`, `logistic_q4`, `tanh_q4`.
@@ -71,10 +74,13 @@ pub mod fixed_point;
 pub mod math;
 #[allow(unsafe_code, reason = "typed views of one block of bytes; every block has its reason")]
 pub mod memory;
+pub mod power;
 pub mod requantize;
 pub mod round;
+pub mod small_float;
 pub mod snippet;
 pub mod softmax;
+pub mod trig;
 
 pub use dsp::{load_u32, sadd16, smlad, smmulr, ssat8, sxtb16, sxtb16_ror8};
 #[cfg(target_arch = "arm")]
@@ -85,15 +91,20 @@ pub use fixed_point::{
 };
 pub use math::{erff, expf, expm1f, fabsf, floorf, logf, sqrtf, tanhf};
 pub use memory::{Arena, Element, Share, View, Weights};
+pub use power::{fmodf, log1pf, powf, rintf};
 pub use requantize::{
-    requantize, requantize_shr, requantize_shr_pos, rounding_divide_by_pot,
-    saturating_rounding_doubling_high_mul,
+    requantize, requantize_nearest, requantize_shr, requantize_shr_nearest, requantize_shr_pos,
+    rounding_divide_by_pot, saturating_rounding_doubling_high_mul,
 };
 pub use round::{
-    clamp, clz, div_round, max_f32, max_i32, min_f32, min_i32, round_half_away_f32,
+    clamp, clz, div_round, div_round_even, max_f32, max_i32, min_f32, min_i32, round_half_away_f32,
     round_half_even_f32,
 };
+pub use small_float::{
+    bits_double, bits_float, double_bits, float_bits, narrow_float, widen_float,
+};
 pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
+pub use trig::{atanf, cosf, sinf};
 
 /// The C99 header with the same functions, named `tcc_` plus the Rust name.
 pub const C_HEADER: &str = include_str!("../include/tinycc_rt.h");
@@ -110,5 +121,8 @@ pub const RUST_SOURCES: &[(&str, &str)] = &[
     ("dsp", include_str!("dsp.rs")),
     ("dsp_asm", include_str!("dsp_asm.rs")),
     ("math", include_str!("math.rs")),
+    ("trig", include_str!("trig.rs")),
+    ("power", include_str!("power.rs")),
+    ("small_float", include_str!("small_float.rs")),
     ("memory", include_str!("memory.rs")),
 ];

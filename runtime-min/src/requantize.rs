@@ -70,3 +70,35 @@ const fn multiply_add_shift(acc: i32, multiplier: i32, shift: i32, low: u32, hig
     let sum = (acc as i64 * multiplier as i64).wrapping_add(start);
     ((sum >> 32) as i32).wrapping_shr(shift)
 }
+
+/// `acc * multiplier * 2^(exponent - 31)` to the nearest integer, ties to even, saturating: rounded
+/// once, as ONNX defines the result of quantized operators.
+///
+/// `exponent` in -31..=30.
+#[inline]
+pub const fn requantize_nearest(acc: i32, multiplier: i32, exponent: i32) -> i32 {
+    let product = acc as i64 * multiplier as i64;
+    let shift = 31i32.wrapping_sub(exponent).cast_unsigned();
+    let half = 1i64.wrapping_shl(shift.wrapping_sub(1));
+    let floor = product.wrapping_shr(shift);
+    let rest = product & half.wrapping_mul(2).wrapping_sub(1);
+    let up = rest > half || (rest == half && floor & 1 == 1);
+    let nearest = floor.wrapping_add(up as i64);
+    if nearest > i32::MAX as i64 {
+        i32::MAX
+    } else if nearest < i32::MIN as i64 {
+        i32::MIN
+    } else {
+        nearest as i32
+    }
+}
+
+/// [`requantize_nearest`] at exponent `-shift - 1`, for `shift` in 1..=30, with ties to plus infinity:
+/// one high word of a product, one addition, one shift.
+#[inline]
+pub const fn requantize_shr_nearest(acc: i32, multiplier: i32, shift: i32) -> i32 {
+    // Half of the divisor is a multiple of 2^32: it leaves the low word alone.
+    let high = ((acc as i64 * multiplier as i64) >> 32) as i32;
+    let shift = shift.cast_unsigned();
+    high.wrapping_add(1i32.wrapping_shl(shift) >> 1).wrapping_shr(shift)
+}

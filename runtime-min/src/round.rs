@@ -45,6 +45,19 @@ pub const fn div_round(acc: i32, n: i32) -> i32 {
     if acc < 0 { quotient.wrapping_neg() } else { quotient }
 }
 
+/// `acc / n` to the nearest integer, ties to the even one, for `n >= 1` (AveragePool of ONNX).
+///
+/// `acc` of at most 2^30, which sums of int8 elements are.
+#[inline]
+pub const fn div_round_even(acc: i32, n: i32) -> i32 {
+    let (Some(quotient), Some(rest)) = (acc.checked_div(n), acc.checked_rem(n)) else { return 0 };
+    let twice = rest.unsigned_abs().wrapping_mul(2);
+    let n = n.cast_unsigned();
+    let away = twice > n || (twice == n && quotient & 1 != 0);
+    let step = if acc < 0 { -1 } else { 1 };
+    if away { quotient.wrapping_add(step) } else { quotient }
+}
+
 /// `x` to the nearest integer, ties away from zero; saturates, NaN gives 0 (Quantize to int8).
 ///
 /// Limit the result to `lo - zero_point ..= hi - zero_point` before adding the zero point: the

@@ -56,6 +56,48 @@ fn transcendental_functions_are_within_two_ulp() {
 }
 
 #[test]
+fn functions_through_float64_are_within_one_ulp() {
+    check("sinf", 0.501, rt::sinf, libm::sin);
+    check("cosf", 0.501, rt::cosf, libm::cos);
+    check("atanf", 0.501, rt::atanf, libm::atan);
+    check("log1pf", 0.501, rt::log1pf, libm::log1p);
+}
+
+/// Two operands: every pair of some hundred bit patterns.
+fn pairs() -> impl Iterator<Item = (f32, f32)> {
+    let edges = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, -3.0, 16_777_217.0, f32::MIN_POSITIVE];
+    let ends = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, 1e-45, -1e-42, 7e-41];
+    let random = (0..=u32::MAX).step_by(9_176_527).map(f32::from_bits);
+    let near = (0..200u16).map(|i| f32::from(i) * 0.37 - 20.0);
+    let all: Vec<f32> = edges.into_iter().chain(ends).chain(random).chain(near).collect();
+    let other = all.clone();
+    all.into_iter().flat_map(move |x| other.clone().into_iter().map(move |y| (x, y)))
+}
+
+#[test]
+fn powers_and_remainders() {
+    let mut worst = 0f64;
+    for (x, y) in pairs() {
+        let (have, want) = (rt::powf(x, y), libm::pow(x.into(), y.into()));
+        let error = ulps(have, want);
+        assert!(error <= 0.501, "powf({x:e}, {y:e}) = {have:e}, not {want:e}: {error} ulp");
+        if want as f32 == 0.0 {
+            assert_eq!(have.is_sign_negative(), want.is_sign_negative(), "powf({x:e}, {y:e})");
+        }
+        worst = worst.max(error);
+        let (have, want) = (rt::fmodf(x, y), x % y);
+        let same = have.to_bits() == want.to_bits() || have.is_nan() && want.is_nan();
+        assert!(same, "fmodf({x:e}, {y:e}) = {have:e}, not {want:e}");
+    }
+    println!("powf: at most {worst:.3} ulp");
+    for x in sweep().chain([0.5, 1.5, -0.5, 2.5, 8_388_607.5]) {
+        let (have, want) = (rt::rintf(x), x.round_ties_even());
+        assert!(have.to_bits() == want.to_bits() || have.is_nan() && want.is_nan(), "rintf({x:e})");
+    }
+    assert_eq!((rt::powf(3.0, 6.0), rt::powf(-2.0, 3.0)), (729.0, -8.0));
+}
+
+#[test]
 fn root_floor_and_magnitude_are_exact() {
     for x in sweep().chain([0.0, -0.0, 1.0, -1.0, 2.0, 4.0, 0.25, f32::INFINITY, 8_388_607.5]) {
         // Rounding the float64 root again is correct: it has more than 2 * 24 + 1 bits.

@@ -17,6 +17,13 @@ static float float_of(int64_t bits)
     return x;
 }
 
+static double double_of(int64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static int64_t bits_of(float x)
 {
     uint32_t word;
@@ -61,7 +68,24 @@ static int call(const char *name, const int64_t *a, int64_t *y)
     CASE(max_i32, I(0), I(1))
     CASE_F32(min_f32)
     CASE_F32(max_f32)
+    CASE(float_bits, F(0))
+    CASE(double_bits, double_of(a[0]))
+    CASE(narrow_float, F(0), I(1))
+    if (strcmp(name, "bits_float") == 0) {
+        *y = bits_of(tcc_bits_float(I(0)));
+        return 1;
+    }
+    if (strcmp(name, "widen_float") == 0) {
+        *y = bits_of(tcc_widen_float(I(0), I(1)));
+        return 1;
+    }
+    if (strcmp(name, "bits_double") == 0) {
+        const double x = tcc_bits_double(a[0]);
+        memcpy(y, &x, sizeof x);
+        return 1;
+    }
     CASE(div_round, I(0), I(1))
+    CASE(div_round_even, I(0), I(1))
     CASE(round_half_away_f32, F(0))
     if (strcmp(name, "round_half_even_f32") == 0) {
         *y = bits_of(tcc_round_half_even_f32(F(0)));
@@ -71,6 +95,8 @@ static int call(const char *name, const int64_t *a, int64_t *y)
     CASE(saturating_rounding_doubling_high_mul, I(0), I(1))
     CASE(rounding_divide_by_pot, I(0), I(1))
     CASE(requantize, I(0), I(1), I(2))
+    CASE(requantize_nearest, I(0), I(1), I(2))
+    CASE(requantize_shr_nearest, I(0), I(1), I(2))
     CASE(requantize_shr, I(0), I(1), I(2))
     CASE(requantize_shr_pos, I(0), I(1), I(2))
     CASE(saturating_rounding_multiply_by_pot, I(0), I(1))

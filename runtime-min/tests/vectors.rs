@@ -19,7 +19,14 @@ fn call(name: &str, a: &[i64]) -> i64 {
         "max_i32" => signed(rt::max_i32(i(0), i(1))),
         "min_f32" => rt::min_f32(f(0), f(1)).to_bits().into(),
         "max_f32" => rt::max_f32(f(0), f(1)).to_bits().into(),
+        "float_bits" => signed(rt::float_bits(f(0))),
+        "bits_float" => rt::bits_float(i(0)).to_bits().into(),
+        "double_bits" => rt::double_bits(f64::from_bits(a[0].cast_unsigned())),
+        "bits_double" => rt::bits_double(a[0]).to_bits().cast_signed(),
+        "narrow_float" => signed(rt::narrow_float(f(0), i(1))),
+        "widen_float" => rt::widen_float(i(0), i(1)).to_bits().into(),
         "div_round" => signed(rt::div_round(i(0), i(1))),
+        "div_round_even" => signed(rt::div_round_even(i(0), i(1))),
         "round_half_away_f32" => signed(rt::round_half_away_f32(f(0))),
         "round_half_even_f32" => rt::round_half_even_f32(f(0)).to_bits().into(),
         "clz" => signed(rt::clz(u(0))),
@@ -28,6 +35,8 @@ fn call(name: &str, a: &[i64]) -> i64 {
         }
         "rounding_divide_by_pot" => signed(rt::rounding_divide_by_pot(i(0), i(1))),
         "requantize" => signed(rt::requantize(i(0), i(1), i(2))),
+        "requantize_nearest" => signed(rt::requantize_nearest(i(0), i(1), i(2))),
+        "requantize_shr_nearest" => signed(rt::requantize_shr_nearest(i(0), i(1), i(2))),
         "requantize_shr" => signed(rt::requantize_shr(i(0), i(1), i(2))),
         "requantize_shr_pos" => signed(rt::requantize_shr_pos(i(0), i(1), i(2))),
         "saturating_rounding_multiply_by_pot" => {

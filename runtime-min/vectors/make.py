@@ -8,6 +8,7 @@ Independent of the code under test: unbounded integers and exact fractions, the 
 spelled as definitions (round to nearest, ties away from zero) instead of bit tricks. Line format:
 function,arguments...,expected; everything is a decimal integer, a float is its IEEE-754 bits.
 """
+import bisect
 import math
 import pathlib
 import random
@@ -220,12 +221,16 @@ def requantize_rows(rng, put):
     """Random, edge and tie-targeted accumulators for the requantisation forms."""
     def all_forms(acc, q, e):
         put("requantize", acc, q, e, requantize(acc, q, e))
+        # Python rounds ties to even.
+        exact = acc * q * Fraction(2) ** (e - 31)
+        put("requantize_nearest", acc, q, e, sat(round(exact)))
         if e <= -2:
             y, shift = requantize(acc, q, e), -e - 1
             pos = requantize_single_tie_up(acc, q, shift)
             assert max(pos, 0) == max(y, 0)
             put("requantize_shr", acc, q, shift, y)
             put("requantize_shr_pos", acc, q, shift, pos)
+            put("requantize_shr_nearest", acc, q, shift, half_up(exact))
 
     for acc, q, e in [(100, 1518500250, -7), (12345, 2**30, -1), (3, 2**30, 0)]:
         all_forms(acc, q, e)
@@ -265,6 +270,10 @@ def integer_rows(rng, put):
         n = rng.choice([rng.randint(1, 50), rng.randint(1, MAX)])
         small = rng.randint(-128 * min(n, 2**23), 127 * min(n, 2**23))
         put("div_round", small, n, half_away(Fraction(small, n)))
+        put("div_round_even", small, n, round(Fraction(small, n)))
+        even = 2 * rng.randint(1, 60)
+        tie = rng.randint(-300, 300) * even + even // 2
+        put("div_round_even", tie, even, round(Fraction(tie, even)))
         put("div_round", a, n, s32(half_away(Fraction(a, n))))
         lo, hi = sorted((any32(), any32()))
         put("clamp", a, lo, hi, sat(a, lo, hi))
@@ -289,6 +298,93 @@ def float_rows(rng, put):
     for a, b in pairs + [(0.0, -0.0), (-0.0, 0.0), (math.nan, 1.0), (1.0, math.nan)]:
         put("min_f32", bits(a), bits(b), bits(a if a < b else b))
         put("max_f32", bits(a), bits(b), bits(a if a > b else b))
+
+
+# Fraction bits, exponent bits, bias, kind (see small_float.rs).
+FORMATS = {"float16": (10, 5, 15, 0), "bfloat16": (7, 8, 127, 0), "e4m3fn": (3, 4, 7, 1),
+           "e4m3fnuz": (3, 4, 8, 2), "e5m2": (2, 5, 15, 0), "e5m2fnuz": (2, 5, 16, 2),
+           "e2m1": (1, 2, 1, 3)}
+
+
+def small_value(code, m, e, bias, kind):
+    """The number of a code: a fraction, an infinity, or None for NaN."""
+    sign, exponent, fraction = code >> (e + m), code >> m & (2**e - 1), code & (2**m - 1)
+    if kind == 0 and exponent == 2**e - 1:
+        return None if fraction else math.inf * (-1) ** sign
+    if kind == 1 and code & (2 ** (e + m) - 1) == 2 ** (e + m) - 1:
+        return None
+    if kind == 2 and code == 2 ** (e + m):
+        return None
+    size = Fraction(fraction + (2**m if exponent else 0), 2**m)
+    return (-1) ** sign * size * Fraction(2) ** (max(exponent, 1) - bias)
+
+
+def small_float_rows(rng, put):
+    def wide(v, code, width):
+        # The sign of a zero is not in the fraction.
+        return -0.0 if v == 0 and code >> (width - 1) else float(v)
+
+    for m, e, bias, kind in FORMATS.values():
+        width = 1 + e + m
+        packed = m | e << 4 | bias << 8 | kind << 16
+        codes = range(2**width) if width <= 8 else [rng.randrange(2**width) for _ in range(150)]
+        values = [(small_value(c, m, e, bias, kind), c) for c in codes]
+        for v, c in values:
+            if v is not None:
+                put("widen_float", c, packed, bits(wide(v, c, width)))
+        finite = sorted({v for v, _ in values if v is not None and not math.isinf(v)})
+        table = {small_value(c, m, e, bias, kind): c for c in range(2**width - 1, -1, -1)}
+        numbers = sorted(v for v in table if v is not None and not math.isinf(v))
+        largest = numbers[-1]
+        # Between neighbours: the middle, and a float32 on either side of it.
+        tries = []
+        for _ in range(60):
+            i = rng.randrange(len(numbers) - 1)
+            middle = f32(float((numbers[i] + numbers[i + 1]) / 2))
+            tries += [middle, f32(middle * (1 + 2**-20)), f32(middle * (1 - 2**-20)), f32(rng.uniform(-3, 3))]
+        tries += [float(v) for v in rng.sample(finite, min(len(finite), 20))]
+        tries += [f32(float(largest) * k) for k in (1.01, -1.01, 1.2, -2)] if e < 8 else [3.4e38, -3.4e38]
+        tries += [0.0, -0.0, 1e-40, -1e-45, math.inf, -math.inf]
+        order = sorted(numbers)
+        for x in tries:
+            for saturate in (0, 1):
+                put("narrow_float", bits(x), packed | saturate << 18,
+                    narrow(x, order, table, (m, e, bias, kind), saturate or kind == 3))
+
+
+def narrow(x, order, table, form, saturate):
+    """The code of a float32: the nearest number, of two the one with an even code."""
+    m, e, bias, kind = form
+    sign = 2 ** (e + m) if math.copysign(1, x) < 0 else 0
+    largest = order[-1]
+    size = math.inf if math.isinf(x) else Fraction(abs(x))
+    # One step beyond the largest number; half of it still rounds down, unless that is a tie to even.
+    step = largest - order[-2]
+    code = table[largest]
+    beyond = size - largest > step / 2 or size - largest == step / 2 and code % 2 == 1
+    if beyond:
+        if saturate:
+            return sign | code
+        return {0: sign | code + 1, 1: sign | code + 1, 2: 2 ** (e + m)}[kind]
+    at = bisect.bisect_right(order, size)
+    low = order[at - 1]
+    high = order[at] if low != size and at < len(order) else low
+    pick = low if size - low < high - size else high
+    if size - low == high - size:
+        pick = low if table[low] % 2 == 0 else high
+    code = table[pick] % 2 ** (e + m)
+    return 0 if kind == 2 and code == 0 else sign | code
+
+
+def bits_rows(rng, put):
+    for _ in range(20):
+        word, long = rng.randrange(2**31), rng.randrange(-(2**63), 2**63)
+        word %= 0x7F800000
+        long %= 0x7FF0 << 48
+        put("float_bits", word, word)
+        put("bits_float", word, word)
+        put("double_bits", long, long)
+        put("bits_double", long, long)
 
 
 def fixed_point_rows(rng, put):
@@ -363,7 +459,8 @@ def render(title, makers):
 
 def main():
     checked_constants()
-    common = [integer_rows, requantize_rows, float_rows, fixed_point_rows, dsp_rows]
+    common = [integer_rows, requantize_rows, float_rows, fixed_point_rows, dsp_rows, small_float_rows,
+              bits_rows]
     files = {"common.csv": render("Rust and C", common),
              "rust_only.csv": render("Rust only", [rust_only_rows])}
     here = pathlib.Path(__file__).resolve().parent

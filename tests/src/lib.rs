@@ -18,6 +18,7 @@ pub mod headline;
 pub mod mutate;
 pub mod onnx_make;
 pub mod onnx_mutate;
+pub mod onnx_twin;
 pub mod openvino;
 pub mod packages;
 pub mod rust_batch;

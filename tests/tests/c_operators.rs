@@ -18,7 +18,7 @@ use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::EmitOptions;
 use tinycc_tests::batch::{self, Member};
-use tinycc_tests::build::{self, STRICT};
+use tinycc_tests::build::{self, Printed, STRICT};
 use tinycc_tests::cases::{Case, operator_cases};
 
 /// Models per program.
@@ -57,7 +57,7 @@ fn emit<'a>(case: &'a Case, id: &str, folder: &Path) -> Result<Vec<Emitted<'a>>,
         };
         let legal = lower::legalise(graph.clone(), core).map_err(|e| e.to_string())?;
         let target = tinycc_targets::target("c").ok_or("no target c")?;
-        let result = target.emit(&legal, &options).map_err(|e| e.to_string())?;
+        let result = Printed::from(target.emit(&legal, &options).map_err(|e| e.to_string())?);
         let text = String::from_utf8_lossy(&result.artifacts[&format!("{name}.c")]).into_owned();
         let text = text.replace(&name, "NAME").replace(&name.to_uppercase(), "NAME");
         if text == generic {

@@ -14,10 +14,11 @@ use std::fmt::Write;
 use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::{self, ReadOptions, tflite};
 use tinycc_core::lower::Core;
+use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_tests::build::{self, file};
 use tinycc_tests::cases::root;
 use tinycc_tests::onnx_make::INT64;
-use tinycc_tests::zoo;
+use tinycc_tests::{onnx_make, zoo};
 
 #[derive(Deserialize)]
 struct Bad {
@@ -155,16 +156,16 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
     let mut open = single(17, relu(), &shape, &shape);
     open.graph.as_mut().unwrap().input[0] = port("x", FLOAT, &[1, 3, -1, -1]);
     let mut double = single(17, relu(), &shape, &shape);
-    double.graph.as_mut().unwrap().input[0] = port("x", 11, &shape);
+    double.graph.as_mut().unwrap().input[0] = port("x", 8, &shape);
     let mut twice = single(17, relu(), &shape, &shape);
     twice.graph.as_mut().unwrap().node.push(node("Neg", &["x"], &["y"]));
-    let mut unknown = single(17, node("Unique", &["x"], &["y"]), &shape, &shape);
+    let mut unknown = single(17, node("StringNormalizer", &["x"], &["y"]), &shape, &shape);
     unknown.graph.as_mut().unwrap().node.push(node("StringConcat", &["x"], &["z"]));
     let mut cycle = single(17, node("Add", &["x", "b"], &["a"]), &shape, &shape);
     cycle.graph.as_mut().unwrap().node.push(node("Relu", &["a"], &["b"]));
     let mut custom = relu();
     custom.domain = "com.microsoft".into();
-    custom.op_type = "QLinearAdd".into();
+    custom.op_type = "CDist".into();
     let mut no_opset = single(17, relu(), &shape, &shape);
     no_opset.opset_import.clear();
     let mut no_graph = model(17, Default::default());
@@ -179,7 +180,8 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
         ("truncated_half.onnx", whole[..whole.len() / 2].to_vec()),
         ("no_graph.onnx", bytes(&no_graph)),
         ("no_opset.onnx", bytes(&no_opset)),
-        ("opset_6.onnx", bytes(&single(6, relu(), &shape, &shape))),
+        ("opset_0.onnx", bytes(&single(0, relu(), &shape, &shape))),
+        ("opset_5_relu.onnx", bytes(&single(5, relu(), &shape, &shape))),
         ("opset_28.onnx", bytes(&single(28, relu(), &shape, &shape))),
         ("unknown_operators.onnx", bytes(&unknown)),
         ("other_domain.onnx", bytes(&single(17, custom, &shape, &shape))),
@@ -267,4 +269,25 @@ fn the_advice_to_give_an_onnx_input_shape_helps() {
     let graph = format::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 3, 8, 8], "the output follows the input");
+}
+
+#[test]
+fn the_advice_to_give_an_onnx_input_value_helps() {
+    let mut model = onnx_make::single(
+        18,
+        onnx_make::node("ReduceSum", &["x", "axes"], &["y"]),
+        &[2, 3],
+        &[1, 3],
+    );
+    let graph = model.graph.as_mut().expect("a graph");
+    graph.input.push(onnx_make::port("axes", onnx_make::INT64, &[1]));
+    let bytes = onnx_make::bytes(&model);
+    let advice = refusal(&bytes, "axes.onnx").expect("refused").0.remove(0);
+    assert_eq!(advice.message, "operand 1 is an input of the model; here it must be constant");
+    assert_eq!(advice.help, "if it never changes, give its value: --input-value axes=...");
+    let axes = Tensor::new(Shape(vec![1]), TensorData::I64(vec![0])).expect("one number");
+    let input_values = BTreeMap::from([("axes".to_string(), axes)]);
+    let options = ReadOptions { file: "axes.onnx".into(), input_values, ..Default::default() };
+    let graph = format::read(&bytes, &options).expect("reads with the value given");
+    assert_eq!(graph.inputs().len(), 1, "axes is an input no more");
 }

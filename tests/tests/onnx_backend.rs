@@ -94,12 +94,15 @@ fn backend_tests_have_their_known_outcomes() {
     std::fs::write(&details_file, details(&rows)).expect("writes");
     std::fs::remove_dir_all(&folder).expect("removes");
     let path = cases::root().join("tests/onnx_backend/outcomes.txt");
-    let new = table::text(&rows);
+    let counts_path = cases::root().join("compiler/driver/src/onnx_backend.tsv");
+    let (new, counts) = (table::text(&rows), table::operators(&rows, &suite.tests));
     if std::env::var_os("TINYCC_BLESS").is_some() {
         std::fs::write(&path, &new).expect("writes");
+        std::fs::write(&counts_path, &counts).expect("writes");
     }
     println!("{}", new.lines().take_while(|l| !l.is_empty()).collect::<Vec<_>>().join("\n"));
-    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    let on_disk = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let old = on_disk(&path);
     assert!(
         old == new,
         "outcomes differ from {} (details: {}); if all are for the better, TINYCC_BLESS=1 writes \
@@ -108,4 +111,5 @@ fn backend_tests_have_their_known_outcomes() {
         details_file.display(),
         table::changes(&old, &new).join("\n")
     );
+    assert!(on_disk(&counts_path) == counts, "{} is out of date", counts_path.display());
 }

@@ -23,6 +23,8 @@ pub struct Printer<'a> {
 const TERNARY: u8 = 1;
 const LOGIC_OR: u8 = 2;
 const LOGIC_AND: u8 = 3;
+/// Below relations, as C has it.
+const BITS: u8 = 5;
 const RELATION: u8 = 6;
 const SHIFT: u8 = 8;
 const SUM: u8 = 9;
@@ -49,9 +51,9 @@ fn operator(op: BinOp) -> Operator {
         // Compilers and readers want parentheses around arithmetic inside shifts and bit operations.
         BinOp::Shl => of("<<", SHIFT, UNARY, UNARY),
         BinOp::Shr => of(">>", SHIFT, UNARY, UNARY),
-        BinOp::And => of("&", SHIFT, UNARY, UNARY),
-        BinOp::Or => of("|", SHIFT, UNARY, UNARY),
-        BinOp::Xor => of("^", SHIFT, UNARY, UNARY),
+        BinOp::And => of("&", BITS, UNARY, UNARY),
+        BinOp::Or => of("|", BITS, UNARY, UNARY),
+        BinOp::Xor => of("^", BITS, UNARY, UNARY),
         BinOp::Lt => of("<", RELATION, SHIFT, SHIFT),
         BinOp::Le => of("<=", RELATION, SHIFT, SHIFT),
         BinOp::Gt => of(">", RELATION, SHIFT, SHIFT),
@@ -280,6 +282,8 @@ mod tests {
         let product = bin(BinOp::Mul, int(3), int(4));
         assert_eq!(text(&bin(BinOp::Div, int(1), product)), "1 / (3 * 4)");
         assert_eq!(text(&sum.clone().cast(Ty::I64)), "(int64_t)(1 + 2)");
+        let masked = bin(BinOp::And, int(3), int(1));
+        assert_eq!(text(&bin(BinOp::Ne, masked, int(0))), "(3 & 1) != 0");
         let less = bin(BinOp::Lt, sum, int(-5));
         assert_eq!(text(&bin(BinOp::LogicAnd, less.clone(), less)), "1 + 2 < -5 && 1 + 2 < -5");
     }

@@ -6,7 +6,7 @@ use super::tile::ASM_MACRO;
 use crate::EmitOptions;
 use crate::constants::Constants;
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use tinycc_core::kir::prune::Uses;
 use tinycc_core::kir::{Access, Intrinsic, Kernel, Layer, Module, Ty};
 use tinycc_core::{SmallType, TensorData};
@@ -119,47 +119,52 @@ fn array(out: &mut String, name: &str, ty: Ty, data: &TensorData, words: bool) {
         c_type(ty),
         data.len().max(1)
     );
-    let numbers: Vec<String> = match data {
-        TensorData::I8(v) => v.iter().map(ToString::to_string).collect(),
+    let plain = |out: &mut String, x: &dyn Display| {
+        let _ = write!(out, "{x}");
+    };
+    match data {
+        TensorData::I8(v) => numbers(out, ty, v, |out, x| plain(out, x)),
         TensorData::Small(SmallType::I2 | SmallType::I4, v) => {
-            v.iter().map(|x| x.cast_signed().to_string()).collect()
+            numbers(out, ty, v, |out, x| plain(out, &x.cast_signed()));
         }
         TensorData::U8(v) | TensorData::Bool(v) | TensorData::Small(_, v) => {
-            v.iter().map(ToString::to_string).collect()
+            numbers(out, ty, v, |out, x| plain(out, x));
         }
-        TensorData::I16(v) => v.iter().map(ToString::to_string).collect(),
+        TensorData::I16(v) => numbers(out, ty, v, |out, x| plain(out, x)),
         TensorData::U16(v) | TensorData::F16(v) | TensorData::BF16(v) => {
-            v.iter().map(ToString::to_string).collect()
+            numbers(out, ty, v, |out, x| plain(out, x));
         }
-        TensorData::U32(v) => v.iter().map(|x| format!("{x}u")).collect(),
-        TensorData::U64(v) => v.iter().map(|x| format!("UINT64_C({x})")).collect(),
-        TensorData::F64(v) => v.iter().map(|&x| double_literal(x)).collect(),
-        TensorData::I32(v) => v
-            .iter()
-            .map(|&x| if x == i32::MIN { "(-2147483647 - 1)".into() } else { x.to_string() })
-            .collect(),
-        TensorData::I64(v) => v
-            .iter()
-            .map(|&x| match x {
-                i64::MIN => format!("(-INT64_C({}) - 1)", i64::MAX),
-                x => format!("INT64_C({x})"),
-            })
-            .collect(),
-        TensorData::F32(v) => v.iter().map(|&x| float_literal(x)).collect(),
-    };
-    if numbers.is_empty() {
+        TensorData::U32(v) => numbers(out, ty, v, |out, x| plain(out, &format_args!("{x}u"))),
+        TensorData::U64(v) => {
+            numbers(out, ty, v, |out, x| plain(out, &format_args!("UINT64_C({x})")));
+        }
+        TensorData::F64(v) => numbers(out, ty, v, |out, &x| out.push_str(&double_literal(x))),
+        TensorData::I32(v) => numbers(out, ty, v, |out, &x| match x {
+            i32::MIN => out.push_str("(-2147483647 - 1)"),
+            x => plain(out, &x),
+        }),
+        TensorData::I64(v) => numbers(out, ty, v, |out, &x| match x {
+            i64::MIN => plain(out, &format_args!("(-INT64_C({}) - 1)", i64::MAX)),
+            x => plain(out, &format_args!("INT64_C({x})")),
+        }),
+        TensorData::F32(v) => numbers(out, ty, v, |out, &x| match x.is_finite() {
+            true => plain(out, &format_args!("{x:?}f")),
+            false => out.push_str(&float_literal(x)),
+        }),
+    }
+    if data.len() == 0 {
         out.push('0');
     }
-    for (i, number) in numbers.iter().enumerate() {
-        if i % per_line(ty) == 0 {
-            out.push_str("\n    ");
-        } else {
-            out.push(' ');
-        }
-        out.push_str(number);
+    out.push_str("\n};\n");
+}
+
+/// The elements of an array, straight into the text: there may be millions.
+fn numbers<T>(out: &mut String, ty: Ty, values: &[T], mut one: impl FnMut(&mut String, &T)) {
+    for (i, value) in values.iter().enumerate() {
+        out.push_str(if i % per_line(ty) == 0 { "\n    " } else { " " });
+        one(out, value);
         out.push(',');
     }
-    out.push_str("\n};\n");
 }
 
 fn function(

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod numeric;
 pub mod op;
 pub mod pass;
+mod quant;
 pub mod tensor;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Origin};

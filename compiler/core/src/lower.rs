@@ -3,11 +3,12 @@
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::verify::is_data;
 use crate::graph::{Graph, NodeId, ValueId};
-use crate::kir::{Access, Call, Kernel, KernelBuilder, Layer, Module, Port};
+use crate::kir::{Access, BufDecl, Call, Kernel, KernelBuilder, Layer, Module, Port, Ty};
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
 use crate::op::{Op, OpError, Reuse, Signature};
-use std::collections::BTreeMap;
+use crate::pass;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The processor the kernels are built for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,7 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
     let graph = &legal.graph;
     let schedule = graph.schedule();
     let live = liveness::analyse(graph, &schedule);
+    let is_quantized = pass::is_quantized(graph);
     let mut names = LayerNames::default();
     let mut kernels: Vec<(NodeId, usize, Kernel)> = Vec::new();
     let mut layers: Vec<(NodeId, usize, Layer)> = Vec::new();
@@ -101,9 +103,14 @@ pub fn lower(legal: &Legal) -> Result<Module, Diagnostics> {
         match kernel_of(graph, id, legal.core) {
             Ok(Some(builder)) => {
                 let kernel = builder.finish(&name, doc(graph, id));
-                let needs_code = !is_view(graph, id, &live);
+                let is_empty = node.results.iter().all(|v| v.ty.shape.elements() == 0);
+                let needs_code = !is_empty && !is_view(graph, id, &live);
                 let index = needs_code.then_some(kernels.len());
-                layers.push((id, step, layer(graph, id, &kernel, name, index)));
+                let mut layer = layer(graph, id, name, index);
+                if is_quantized && needs_code {
+                    layer.float_reason = pass::float_reason(graph, id);
+                }
+                layers.push((id, step, layer));
                 if needs_code {
                     kernels.push((id, step, kernel));
                 }
@@ -173,9 +180,13 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         calls.push(Call { kernel: k, offsets });
     }
     let live_at = live_bytes(&requests, steps);
+    let weights = weights(&kernels);
     let layers = layers
         .into_iter()
-        .map(|(_, step, layer)| Layer { live_bytes: live_at[step], ..layer })
+        .map(|(_, step, layer)| {
+            let weights_bytes = layer.kernel.and_then(|k| weights.get(k).copied()).unwrap_or(0);
+            Layer { live_bytes: live_at[step], weights_bytes, ..layer }
+        })
         .collect();
     let port = |v: ValueId| {
         let value = graph.value(v)?;
@@ -219,17 +230,8 @@ fn is_view(graph: &Graph, id: NodeId, live: &Liveness) -> bool {
         && operand == live.of.get(&id.result(0)).copied()
 }
 
-fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option<usize>) -> Layer {
+fn layer(graph: &Graph, id: NodeId, name: String, index: Option<usize>) -> Layer {
     let signature = graph.signature(id);
-    let weights = |k: &Kernel| {
-        k.buffers
-            .iter()
-            .map(|b| match &b.access {
-                Access::Const(data) => data.len() * b.ty.size(),
-                Access::In(_) | Access::Out(_) | Access::Scratch => 0,
-            })
-            .sum()
-    };
     let (operator, origin, macs) = graph.get(id).map_or_else(Default::default, |n| {
         (n.op.name().to_string(), n.origin.clone(), n.op.macs(&signature))
     });
@@ -237,8 +239,28 @@ fn layer(graph: &Graph, id: NodeId, kernel: &Kernel, name: String, index: Option
         || crate::TensorType::new(crate::DType::I8, crate::Shape(vec![0])),
         |r| r.ty.clone(),
     );
-    let weights_bytes = if index.is_some() { weights(kernel) } else { 0 };
-    Layer { name, operator, origin, output, macs, weights_bytes, live_bytes: 0, kernel: index }
+    let (weights_bytes, live_bytes) = (0, 0);
+    Layer {
+        name,
+        operator,
+        origin,
+        output,
+        macs,
+        weights_bytes,
+        live_bytes,
+        kernel: index,
+        float_reason: None,
+    }
+}
+
+/// Bytes of constants per kernel. An array that an earlier kernel has too is in the file once.
+fn weights(kernels: &[(NodeId, usize, Kernel)]) -> Vec<usize> {
+    let mut seen: BTreeSet<(Ty, Vec<u8>)> = BTreeSet::new();
+    let mut bytes = |b: &BufDecl| match &b.access {
+        Access::Const(data) if seen.insert((b.ty, data.to_le_bytes())) => data.len() * b.ty.size(),
+        Access::Const(_) | Access::In(_) | Access::Out(_) | Access::Scratch => 0,
+    };
+    kernels.iter().map(|(_, _, k)| k.buffers.iter().map(&mut bytes).sum()).collect()
 }
 
 /// Comment lines that tell a reader of the emitted code where a function comes from.

@@ -1,6 +1,7 @@
 //! What flows between operators: element types, shapes, quantization parameters and constant data.
 //! The lowest floor of the core: nothing here knows about operators, graphs or kernels.
 
+pub use crate::quant::{QuantParams, Rounding};
 use std::fmt;
 
 /// Element types narrower than a byte or without arithmetic of their own: one byte per element in
@@ -306,43 +307,6 @@ impl TensorType {
 impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.dtype, self.shape)
-    }
-}
-
-/// Affine quantization: real = scale * (q - zero_point). Scales are kept as the file's float32.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QuantParams {
-    /// One scale, or one per index of `axis`. Finite and > 0.
-    pub scales: Vec<f32>,
-    /// As many zero points as scales.
-    pub zero_points: Vec<i32>,
-    /// `None`: per tensor. `Some(d)`: per index of dimension `d`.
-    pub axis: Option<usize>,
-}
-
-impl QuantParams {
-    /// Per-tensor parameters.
-    #[must_use]
-    pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
-        Self { scales: vec![scale], zero_points: vec![zero_point], axis: None }
-    }
-
-    /// The single (or first) scale.
-    #[must_use]
-    pub fn scale(&self) -> f32 {
-        self.scales.first().copied().unwrap_or(1.0)
-    }
-
-    /// The single (or first) zero point.
-    #[must_use]
-    pub fn zero_point(&self) -> i32 {
-        self.zero_points.first().copied().unwrap_or(0)
-    }
-
-    /// Scale for channel `c`.
-    #[must_use]
-    pub fn channel_scale(&self, c: usize) -> f32 {
-        if self.scales.len() == 1 { self.scale() } else { self.scales[c] }
     }
 }
 

@@ -76,6 +76,9 @@ pub struct LayerInfo {
     /// What the layer is in the emitted file; targets that write the graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emitted: Vec<String>,
+    /// Why the layer computes in float although the model is quantized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float_reason: Option<String>,
 }
 
 /// Totals of a model.
@@ -190,7 +193,17 @@ impl Report {
             table.row(row);
         }
         let notes: String = self.notes.iter().map(|n| format!("note   {n}\n")).collect();
-        format!("{table}\n{}{notes}", self.totals_text())
+        format!("{table}\n{}{}{notes}", self.floats_text(), self.totals_text())
+    }
+
+    /// Which layers of a quantized model stayed float, and why.
+    fn floats_text(&self) -> String {
+        let line = |layer: &LayerInfo| {
+            let reason = layer.float_reason.as_ref()?;
+            Some(format!("float  {}: {reason}\n", layer.name))
+        };
+        let lines: String = self.layers.iter().filter_map(line).collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
     }
 
     fn totals_text(&self) -> String {
@@ -267,6 +280,7 @@ fn step_info(step: &Step) -> LayerInfo {
         live_bytes: None,
         has_code: None,
         emitted: step.layers.clone(),
+        float_reason: None,
     }
 }
 
@@ -298,5 +312,6 @@ fn layer_info(layer: &Layer) -> LayerInfo {
         live_bytes: Some(layer.live_bytes),
         has_code: Some(layer.kernel.is_some()),
         emitted: Vec::new(),
+        float_reason: layer.float_reason.clone(),
     }
 }

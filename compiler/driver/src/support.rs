@@ -13,6 +13,9 @@ use tinycc_targets::TARGETS;
 /// Lines `OPERATOR<tab>DTYPE<tab>TARGET<tab>HOW<tab>GOOD<tab>CASES`.
 const COUNTED: &str = include_str!("support.tsv");
 
+/// Lines `OPERATOR<tab>PASSED<tab>TESTS`, written by the test `onnx_backend`.
+const ONNX_COUNTED: &str = include_str!("onnx_backend.tsv");
+
 /// Element types that have a column of their own.
 const DTYPES: [&str; 2] = ["int8", "float32"];
 
@@ -90,11 +93,23 @@ pub fn table(matrix: &Matrix) -> Table {
     table
 }
 
-/// The ONNX operators that have a reader, each with the opsets it is read in. A reader of an older
-/// opset goes on until the next one.
+/// Of ONNX's backend tests, passed ones and all, by operator that they hold.
+fn onnx_counts() -> BTreeMap<&'static str, (&'static str, &'static str)> {
+    let line = |line: &'static str| {
+        let mut fields = line.split('\t');
+        Some((fields.next()?, (fields.next()?, fields.next()?)))
+    };
+    ONNX_COUNTED.lines().filter_map(line).collect()
+}
+
+/// The ONNX operators that have a reader, each with the opsets it is read in, the targets, and the
+/// backend tests passed. A reader of an older opset goes on until the next one.
 #[must_use]
 pub fn onnx_table() -> Table {
-    let mut table = Table::new(&[("ONNX operator", Align::Left), ("opsets", Align::Left)]);
+    let titles = ["ONNX operator", "opsets", "targets", "backend tests passed"];
+    let mut table = Table::new(&titles.map(|title| (title, Align::Left)));
+    let targets: Vec<&str> = TARGETS.iter().map(|t| t.name()).collect();
+    let counts = onnx_counts();
     let (first, last) = (*onnx::OPSETS.start(), *onnx::OPSETS.end());
     let readers = onnx::ops::READERS.iter().map(|(operator, versions)| {
         (*operator, versions.iter().map(|(v, _)| (*v).max(first)).collect())
@@ -106,7 +121,9 @@ pub fn onnx_table() -> Table {
         let until = since.iter().skip(1).map(|next| next - 1).chain([last]);
         let ranges: Vec<String> =
             since.iter().zip(until).map(|(from, to)| format!("{from}-{to}")).collect();
-        table.row(vec![operator.to_string(), ranges.join(", ")]);
+        let passed =
+            counts.get(operator).map_or_else(|| "-".into(), |(p, n)| format!("{p} of {n}"));
+        table.row(vec![operator.to_string(), ranges.join(", "), targets.join(", "), passed]);
     }
     table
 }
@@ -130,7 +147,10 @@ pub fn markdown(matrix: &Matrix) -> String {
          on float32; integer arithmetic on constants, as exporters write it for shapes, is computed while\n\
          reading. Attributes, operands and dimensions that the kernels cannot do are refused with the\n\
          reason. If with a constant condition is its branch, else both branches are computed; Loop and\n\
-         Scan are unrolled; functions of the file are inlined.\n",
+         Scan are unrolled; functions of the file are inlined. Backend tests: those of onnx whose model\n\
+         holds the operator, however many others it holds; one line each in\n\
+         `tests/onnx_backend/outcomes.txt`. Strings, sequences, optionals, random generators, training,\n\
+         image decoding and classical machine learning are left out.\n",
         table(matrix).to_markdown(),
         onnx_table().to_markdown()
     )
@@ -143,7 +163,7 @@ mod tests {
     #[test]
     fn onnx_ranges_meet_and_end_at_the_last_opset() {
         let text = onnx_table().to_markdown();
-        assert!(text.contains("| Relu | 7-27 |"), "{text}");
+        assert!(text.contains("| Relu | 6-27 | c, rust |"), "{text}");
         assert!(text.contains("| Softmax | 7-12, 13-27 |"), "{text}");
         assert!(text.contains("| Scan | 9-27 |"), "{text}");
         let operators = onnx::ops::READERS.len() + onnx::flow_operators().count();

@@ -73,7 +73,7 @@ fn report_as_json_adds_up() {
     let weights: usize = report.layers.iter().filter_map(|l| l.weights_bytes).sum();
     assert_eq!(report.totals.weights_bytes, weights);
     assert_eq!(weights, (16 + 16 * 16 + 16) + 4 * (16 + 16 + 1));
-    let code = report.totals.code.expect("target c emits code");
+    let code = report.totals.code.expect("code was emitted");
     assert_eq!(code.arena_bytes, 32);
     assert!(code.arena_proven);
     assert_eq!(report.inputs[0].zero_point, Some(-128));
@@ -228,7 +228,7 @@ fn intermediate_forms() {
 fn wrong_options() {
     let model = fixture("sine/sine_int8.tflite");
     let (dir, _path, out) = out();
-    let cases: [(&[&str], i32, &str); 13] = [
+    let cases: [(&[&str], i32, &str); 16] = [
         (&["--max-arena", "32Q"], 2, "not a size"),
         (&["--core", "z80"], 2, "cortex-m4"),
         (&["--report", "json", "--emit", "c"], 2, "cannot be used"),
@@ -242,6 +242,9 @@ fn wrong_options() {
         (&["--example", "toaster"], 1, "qemu-mps2-an386"),
         (&["--input-shape", "nope=1x1"], 1, "the inputs are: x"),
         (&["--input-shape", "x=1x1", "--input-shape", "x=1x1"], 1, "twice"),
+        (&["--input-value", "x=one"], 2, "axes=0,2"),
+        (&["--input-value", "nope=1"], 1, "\"nope\", which is not an input"),
+        (&["--input-value", "x=1,2"], 1, "does not fit the input's shape 1x1"),
     ];
     for (extra, code, says) in cases {
         let run = tinycc(&[&["compile", &model, "--out", &out], extra].concat());

@@ -166,8 +166,8 @@ fn emitted(
     for (path, bytes) in &output.artifacts {
         std::fs::write(folder.join(path), bytes).expect("the folder can be written");
     }
+    let module = output.module.expect("target c prints kernels");
     let mut stdin = Vec::new();
-    let module = output.module.expect("target c has kernels");
     for port in &module.inputs {
         let Some(raw) = data.input(&port.name) else {
             let what = format!("no data for the input \"{}\"", port.name);

@@ -1,5 +1,6 @@
 //! The committed table: one line per test, totals on top.
 
+use super::suite::Test;
 use super::{Outcome, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -58,6 +59,24 @@ pub fn text(rows: &[Row]) -> String {
         let _ = writeln!(out, "{}", row.line());
     }
     out
+}
+
+/// Lines `OPERATOR<tab>PASSED<tab>TESTS`: the counted tests whose model holds the operator. The driver
+/// shows them in SUPPORTED-OPS.md.
+#[must_use]
+pub fn operators(rows: &[Row], tests: &[Test]) -> String {
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let ops: BTreeMap<String, &[String]> =
+        tests.iter().map(|t| (t.id(), t.ops.as_slice())).collect();
+    for row in rows.iter().filter(|r| r.excluded.is_none()) {
+        for op in ops.get(&row.id).copied().unwrap_or_default() {
+            let (passed, all) = counts.entry(op).or_default();
+            *passed += usize::from(row.verdict.outcome == Outcome::Pass);
+            *all += 1;
+        }
+    }
+    let line = |(op, (passed, all)): (&&str, &(usize, usize))| format!("{op}\t{passed}\t{all}\n");
+    counts.iter().map(line).collect()
 }
 
 /// The lines of two tables that differ: `- old`, `+ new`.

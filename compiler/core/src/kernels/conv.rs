@@ -62,9 +62,18 @@ pub struct ConvBuffers {
     pub output: Buf,
     /// What a padded tap reads: the input zero point.
     pub pad: i32,
+    /// What is subtracted from every weight; 0 for symmetric ones and floats.
+    pub zero_weights: i32,
 }
 
 impl ConvBuffers {
+    /// A weight minus its zero point.
+    #[must_use]
+    pub fn weight(&self, k: &KernelBuilder, at: Expr) -> Expr {
+        let weight = k.load_wide(self.weights, at);
+        if self.zero_weights == 0 { weight } else { weight - int(i64::from(self.zero_weights)) }
+    }
+
     /// Declares the accumulators of `n` output channels from `channel` on, set to their biases.
     pub fn accumulators(&self, k: &mut KernelBuilder, channel: &Expr, n: usize) -> Vec<Var> {
         (0..n)
@@ -80,7 +89,7 @@ impl ConvBuffers {
     }
 }
 
-/// `b[c] - zero_point * sum` of the weights of channel c, and the largest magnitude any partial sum
+/// `b[c] - zero_point * sum` of the weights of channel c minus theirs, and the largest magnitude any partial sum
 /// can reach (numerics 3.5). `per_channel(c)` yields the weights of output channel c.
 ///
 /// # Errors
@@ -88,7 +97,7 @@ impl ConvBuffers {
 pub fn fold_zero_point<'a, I: Iterator<Item = &'a i8>>(
     bias: Option<&[i32]>,
     channels: usize,
-    zero_point: i32,
+    (zero_point, zero_weights): (i32, i32),
     per_channel: impl Fn(usize) -> I,
 ) -> Result<(Vec<i32>, i64), OpError> {
     let mut folded = Vec::with_capacity(channels);
@@ -96,8 +105,9 @@ pub fn fold_zero_point<'a, I: Iterator<Item = &'a i8>>(
     for c in 0..channels {
         let (mut sum, mut magnitude) = (0i64, 0i64);
         for &w in per_channel(c) {
-            sum += i64::from(w);
-            magnitude += i64::from(w).abs();
+            let w = i64::from(w) - i64::from(zero_weights);
+            sum += w;
+            magnitude += w.abs();
         }
         let start = i64::from(bias.map_or(0, |b| b[c])) - i64::from(zero_point) * sum;
         let reach = start.abs() + 128 * magnitude;
@@ -227,7 +237,7 @@ impl Conv {
             };
             let value = k.let_("v", value);
             for (j, &acc) in acc.iter().enumerate() {
-                let weight = k.load_wide(b.weights, wat.clone() + idx(j * self.taps_count() + u));
+                let weight = b.weight(k, wat.clone() + idx(j * self.taps_count() + u));
                 k.accumulate(acc, value.clone() * weight);
             }
         };

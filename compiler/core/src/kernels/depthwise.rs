@@ -125,7 +125,7 @@ impl Depthwise {
                 Some(at) => k.load_wide(b.input, at.clone() + channel),
                 None => int(i64::from(b.pad)),
             };
-            let weight = k.load_wide(b.weights, tap.clone() + c.clone() + idx(j));
+            let weight = b.weight(k, tap.clone() + c.clone() + idx(j));
             k.accumulate(acc, value * weight);
         }
     }

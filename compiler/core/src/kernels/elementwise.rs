@@ -50,38 +50,46 @@ pub fn unary(
     });
 }
 
-/// Shapes of a broadcasting operation.
+/// Loops of a broadcasting operation.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
-    dims_a: Vec<Dim>,
-    dims_b: Vec<Dim>,
+    /// Per operand the same loops: `source` steps in the operand, `target` in the result.
+    operands: Vec<Vec<Dim>>,
 }
 
 impl Broadcast {
     /// Plans the loops for operands `a` and `b`; `None` when they do not broadcast.
     #[must_use]
     pub fn new(a: &Shape, b: &Shape) -> Option<Self> {
-        let result = broadcast(a, b)?;
-        let (sa, sb, so) =
-            (broadcast_strides(a, &result), broadcast_strides(b, &result), result.strides());
-        let mut dims: Vec<(usize, i64, i64, i64)> = Vec::new();
-        for i in 0..result.rank() {
-            let d = (result.0[i], sa[i], sb[i], so[i] as i64);
-            if d.0 == 1 {
-                continue;
-            }
-            let n = d.0 as i64;
-            match dims.last_mut() {
-                Some(o) if o.1 == d.1 * n && o.2 == d.2 * n && o.3 == d.3 * n => {
-                    *o = (o.0 * d.0, d.1, d.2, d.3);
+        Self::of(&[a, b])
+    }
+
+    /// Plans the loops for any number of operands; `None` when they do not broadcast.
+    #[must_use]
+    pub fn of(shapes: &[&Shape]) -> Option<Self> {
+        let all = shapes.iter().try_fold(Shape::default(), |all, s| broadcast(&all, s))?;
+        let sources: Vec<Vec<i64>> = shapes.iter().map(|s| broadcast_strides(s, &all)).collect();
+        let target = all.strides();
+        // Extent, step in the result, steps in the operands.
+        let mut loops: Vec<(usize, i64, Vec<i64>)> = Vec::new();
+        for (i, &extent) in all.0.iter().enumerate().filter(|(_, extent)| **extent != 1) {
+            let step = target[i] as i64;
+            let steps: Vec<i64> = sources.iter().map(|s| s[i]).collect();
+            let n = extent as i64;
+            match loops.last_mut() {
+                Some((outer, to, from))
+                    if *to == step * n && from.iter().zip(&steps).all(|(o, s)| *o == s * n) =>
+                {
+                    (*outer, *to, *from) = (*outer * extent, step, steps);
                 }
-                _separate => dims.push(d),
+                _separate => loops.push((extent, step, steps)),
             }
         }
-        let pick = |s: fn(&(usize, i64, i64, i64)) -> i64| {
-            dims.iter().map(|d| Dim { extent: d.0, source: s(d), target: d.3 }).collect()
+        let of = |k: usize| {
+            let dim = |l: &(usize, i64, Vec<i64>)| Dim { extent: l.0, source: l.2[k], target: l.1 };
+            loops.iter().map(dim).collect()
         };
-        Some(Self { dims_a: pick(|d| d.1), dims_b: pick(|d| d.2) })
+        Some(Self { operands: (0..shapes.len()).map(of).collect() })
     }
 
     /// `out = f(a, b)` over all elements.
@@ -91,26 +99,56 @@ impl Broadcast {
         (a, b, out): (Buf, Buf, Buf),
         f: impl Fn(&mut KernelBuilder, Expr, Expr) -> Expr,
     ) {
-        nest(k, &self.dims_a, &mut |k, at| {
-            let x = k.load_wide(a, offset(0, &self.dims_a, at, |d| d.source));
-            let y = k.load_wide(b, offset(0, &self.dims_b, at, |d| d.source));
-            let value = f(k, x, y);
-            k.store(out, offset(0, &self.dims_a, at, |d| d.target), value);
+        self.build_at(k, out, |k, at| {
+            let mut values = at.iter().zip([a, b]).map(|(i, x)| k.load_wide(x, i.clone()));
+            match (values.next(), values.next()) {
+                (Some(x), Some(y)) => f(k, x, y),
+                _missing => crate::kir::int(0),
+            }
+        });
+    }
+
+    /// `out = f(index in each operand)` over all elements.
+    pub fn build_at(
+        &self,
+        k: &mut KernelBuilder,
+        out: Buf,
+        f: impl Fn(&mut KernelBuilder, &[Expr]) -> Expr,
+    ) {
+        let Some(loops) = self.operands.first() else { return };
+        nest(k, loops, &mut |k, at| {
+            let indices: Vec<Expr> =
+                self.operands.iter().map(|dims| offset(0, dims, at, |d| d.source)).collect();
+            let value = f(k, &indices);
+            k.store(out, offset(0, loops, at, |d| d.target), value);
         });
     }
 
     /// Calls `f(index_a, index_b)` in result order, for reference evaluation.
     pub fn for_each(&self, f: &mut dyn FnMut(usize, usize)) {
-        fn walk(a: &[Dim], b: &[Dim], i: i64, j: i64, f: &mut dyn FnMut(usize, usize)) {
-            match (a.split_first(), b.split_first()) {
-                (Some((da, ra)), Some((db, rb))) => {
-                    for n in 0..da.extent as i64 {
-                        walk(ra, rb, i + n * da.source, j + n * db.source, f);
-                    }
-                }
-                _innermost => f(i as usize, j as usize),
+        self.for_each_at(&mut |at| {
+            if let &[a, b] = at {
+                f(a, b);
             }
+        });
+    }
+
+    /// Calls `f` with the index in each operand in result order, for reference evaluation.
+    pub fn for_each_at(&self, f: &mut dyn FnMut(&[usize])) {
+        fn walk(dims: &[Vec<Dim>], depth: usize, at: &mut [usize], f: &mut dyn FnMut(&[usize])) {
+            let Some(extent) = dims.first().and_then(|d| d.get(depth)).map(|d| d.extent) else {
+                return f(at);
+            };
+            let start = at.to_vec();
+            for _ in 0..extent {
+                let here = at.to_vec();
+                walk(dims, depth + 1, at, f);
+                for (i, (to, from)) in at.iter_mut().zip(here).enumerate() {
+                    *to = from + dims[i][depth].source as usize;
+                }
+            }
+            at.copy_from_slice(&start);
         }
-        walk(&self.dims_a, &self.dims_b, 0, 0, f);
+        walk(&self.operands, 0, &mut vec![0; self.operands.len()], f);
     }
 }

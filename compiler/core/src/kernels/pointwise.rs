@@ -9,7 +9,7 @@ use crate::kir::{
     BinOp, Buf, Cursor, Expr, Intrinsic, KernelBuilder, Tile, TileInst, TileReg, Ty, Var, idx, int,
 };
 use crate::numeric::Multiplier;
-use crate::tensor::TensorData;
+use crate::tensor::{Rounding, TensorData};
 
 /// Pixels per tile.
 const PIXELS: usize = 3;
@@ -67,7 +67,10 @@ impl Pointwise<'_> {
             if self.multipliers[c].exponent <= 0 && result(least) == result(most) {
                 // A quarter of four times the distance from the zero point, exactly.
                 self.bias[c] = 4 * (result(least) - self.zero_point);
-                self.multipliers[c] = Multiplier { mantissa: 1 << 30, exponent: -1 };
+                // Not quite a quarter, where rounding is to even: ties would have to be looked for.
+                let rounding = self.multipliers[c].rounding;
+                let odd = i32::from(rounding == Rounding::HalfEven);
+                self.multipliers[c] = Multiplier::of(1 << 30 | odd, -1).rounded(rounding);
                 weights.fill(0);
             } else {
                 reach = reach.max(least.abs()).max(most.abs());
@@ -82,6 +85,10 @@ impl Pointwise<'_> {
         let unit = |a: &super::window::Axis| a.kernel == 1 && a.before == 0;
         // The tile keeps accumulators doubled.
         conv.groups == 1 && unit(&conv.window.y) && unit(&conv.window.x) && reach < 1 << 30
+    }
+
+    fn is_half_even(&self) -> bool {
+        self.multipliers.first().is_some_and(|m| m.rounding == Rounding::HalfEven)
     }
 
     fn depth(&self) -> usize {
@@ -133,7 +140,12 @@ impl Pointwise<'_> {
     }
 
     fn declare_finish(&self, k: &mut KernelBuilder) -> Finish {
-        let plain = self.multipliers.iter().all(|m| (-22..=-1).contains(&m.exponent));
+        // As in `is_plain_shift`, with one step less to the right.
+        let shifts = |m: &Multiplier| {
+            let is_away = m.rounding == Rounding::HalfAway;
+            (-22..=-1).contains(&m.exponent) && (is_away || m.mantissa.trailing_zeros() <= 20)
+        };
+        let plain = self.multipliers.iter().all(shifts);
         if !plain {
             let m = &self.multipliers;
             return Finish::General(Requantize::declare(k, m, self.zero_point, self.range));
@@ -265,10 +277,16 @@ impl Pointwise<'_> {
     ) -> Expr {
         let general = match (f, constants) {
             (Finish::Shift { .. }, [m, r, round]) => {
-                let h = Expr::call(Intrinsic::Smmulr, vec![acc.into(), m.clone()]);
-                let h = k.let_("h", h);
-                let away = h.clone() + h.shifted_right(int(31)) + round.clone();
-                let y = Expr::call(Intrinsic::Ssat8, vec![away.shifted_right(r.clone())]);
+                let sum = if self.is_half_even() {
+                    // The high word of the product, not rounded: the only rounding is the shift.
+                    let product = Expr::from(acc).cast(Ty::I64) * m.clone().cast(Ty::I64);
+                    product.shifted_right(int(32)).cast(Ty::I32) + round.clone()
+                } else {
+                    let h = Expr::call(Intrinsic::Smmulr, vec![acc.into(), m.clone()]);
+                    let h = k.let_("h", h);
+                    h.clone() + h.shifted_right(int(31)) + round.clone()
+                };
+                let y = Expr::call(Intrinsic::Ssat8, vec![sum.shifted_right(r.clone())]);
                 return match self.range {
                     (-128, 127) => y,
                     (lo, hi) => y.clamp(lo, hi),
@@ -317,8 +335,8 @@ mod tests {
         let axis = Axis::new(4, 1, 1, 1, Ends::Valid).expect("fits");
         let window = Window { batch: 1, y: axis, x: axis };
         let conv = Conv { window, in_channels: 2, out_channels: 3, groups: 1 };
-        let tiny = Multiplier { mantissa: 1 << 30, exponent: -24 };
-        let plain = Multiplier { mantissa: 1 << 30, exponent: -6 };
+        let tiny = Multiplier::of(1 << 30, -24);
+        let plain = Multiplier::of(1 << 30, -6);
         let mut p = Pointwise {
             conv: &conv,
             weights: vec![1, 2, 3, 4, 5, 6],

@@ -3,6 +3,7 @@
 
 use super::window::{Axis, Pixel, Window, inside};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, float, idx, int};
+use crate::tensor::Rounding;
 
 /// Interior windows up to this many taps are unrolled: constant offsets, no loop overhead.
 const UNROLL: usize = 16;
@@ -27,6 +28,8 @@ pub struct Pool {
     pub channels: usize,
     /// Average or maximum.
     pub kind: PoolKind,
+    /// How averages are rounded.
+    pub rounding: Rounding,
 }
 
 impl Pool {
@@ -64,7 +67,7 @@ impl Pool {
                 }
                 let out = k.let_("o", pixel.out.clone() * idx(self.channels) + c.clone());
                 for (j, &acc) in acc.iter().enumerate() {
-                    let value = activate(divide(acc.into(), &count));
+                    let value = activate(divide(acc.into(), &count, self.rounding));
                     k.store(output, out.clone() + idx(j), value);
                 }
             };
@@ -165,11 +168,15 @@ fn dilated_taps_inside(axis: &Axis, i: &Expr) -> Expr {
 }
 
 /// `sum / count`.
-fn divide(sum: Expr, count: &Expr) -> Expr {
+fn divide(sum: Expr, count: &Expr, rounding: Rounding) -> Expr {
+    let divide = match rounding {
+        Rounding::HalfAway => Intrinsic::DivRound,
+        Rounding::HalfEven => Intrinsic::DivRoundEven,
+    };
     match (count.literal(), sum.ty() == Ty::F32) {
         (Some(1), _) => sum,
         (Some(n), true) => sum / float(n as f32),
         (None, true) => sum / count.clone().cast(Ty::F32),
-        (_, false) => Expr::call(Intrinsic::DivRound, vec![sum, count.clone()]),
+        (_, false) => Expr::call(divide, vec![sum, count.clone()]),
     }
 }

@@ -1,7 +1,7 @@
 //! From int32 accumulators to int8 results, per channel or per tensor.
 
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, int};
-use crate::numeric::Multiplier;
+use crate::numeric::{Multiplier, requantize_function};
 use crate::tensor::TensorData;
 
 /// How accumulators of one layer become int8.
@@ -32,11 +32,7 @@ impl Requantize {
             return Self { scale: Scale::One(first), zero_point, lo, hi };
         }
         let plain = multipliers.iter().all(|m| m.is_plain_shift());
-        let function = match (plain, lo >= zero_point) {
-            (true, true) => Intrinsic::RequantizeShrPos,
-            (true, false) => Intrinsic::RequantizeShr,
-            (false, _) => Intrinsic::Requantize,
-        };
+        let function = requantize_function(first.rounding, plain, lo >= zero_point);
         let last = |m: &Multiplier| if plain { -m.exponent - 1 } else { m.exponent };
         let mantissa = multipliers.iter().map(|m| m.mantissa).collect();
         let exponent = multipliers.iter().map(|m| last(m) as i8).collect();
@@ -67,6 +63,11 @@ impl Requantize {
                 ],
             ),
         };
+        // Rounded to even, a multiplier without a right shift saturates: no room for a zero point.
+        if let Expr::Call(Intrinsic::RequantizeNearest, _) = &scaled {
+            let (lo, hi) = (self.lo - self.zero_point, self.hi - self.zero_point);
+            return scaled.clamp(lo, hi) + int(i64::from(self.zero_point));
+        }
         (scaled + int(i64::from(self.zero_point))).clamp(self.lo, self.hi)
     }
 }

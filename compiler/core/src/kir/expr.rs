@@ -26,7 +26,7 @@ pub enum Ty {
     U64,
     /// IEEE 754 binary32.
     F32,
-    /// IEEE 754 binary64: conversions and comparisons; no intrinsic takes it.
+    /// IEEE 754 binary64: conversions and comparisons; of the intrinsics, only those for bits take it.
     F64,
 }
 
@@ -158,6 +158,10 @@ intrinsics! {
     RequantizeShr = "requantize_shr"(I32, I32, I32) -> I32;
     /// The same for results that are clamped at or above the zero point afterwards.
     RequantizeShrPos = "requantize_shr_pos"(I32, I32, I32) -> I32;
+    /// Multiply by mantissa * 2^exponent, rounded once, ties to even, saturating.
+    RequantizeNearest = "requantize_nearest"(I32, I32, I32) -> I32;
+    /// The same for exponent <= -2, ties up; the last operand is -exponent - 1.
+    RequantizeShrNearest = "requantize_shr_nearest"(I32, I32, I32) -> I32;
     /// Rounding division by a power of two, half away from zero.
     RoundingDivideByPot = "rounding_divide_by_pot"(I32, I32) -> I32;
     /// x limited to [lo, hi].
@@ -172,6 +176,8 @@ intrinsics! {
     MaxF32 = "max_f32"(F32, F32) -> F32;
     /// Division rounding half away from zero.
     DivRound = "div_round"(I32, I32) -> I32;
+    /// Division rounding half to even.
+    DivRoundEven = "div_round_even"(I32, I32) -> I32;
     /// Reciprocal of a softmax row sum (Q12.19), normalised.
     SoftmaxRecip = "softmax_recip"(U32) -> I32;
     /// Right shift that belongs to the reciprocal.
@@ -198,6 +204,18 @@ intrinsics! {
     Smmulr = "smmulr"(I32, I32) -> I32;
     /// Saturation to int8.
     Ssat8 = "ssat8"(I32) -> I32;
+    /// The bits of a float.
+    FloatBits = "float_bits"(F32) -> I32;
+    /// The float of these bits.
+    BitsFloat = "bits_float"(I32) -> F32;
+    /// The bits of a double.
+    DoubleBits = "double_bits"(F64) -> I64;
+    /// The double of these bits.
+    BitsDouble = "bits_double"(I64) -> F64;
+    /// The code of a float in a smaller format, which the second operand describes.
+    NarrowFloat = "narrow_float"(F32, I32) -> I32;
+    /// The float of a code in a smaller format.
+    WidenFloat = "widen_float"(I32, I32) -> F32;
     /// libm `expf`.
     Exp = "expf"(F32) -> F32;
     /// libm `logf`.
@@ -214,6 +232,20 @@ intrinsics! {
     FAbs = "fabsf"(F32) -> F32;
     /// libm `expm1f`.
     Expm1 = "expm1f"(F32) -> F32;
+    /// libm `atanf`.
+    Atan = "atanf"(F32) -> F32;
+    /// libm `cosf`.
+    Cos = "cosf"(F32) -> F32;
+    /// libm `fmodf`: the remainder of truncating division.
+    Fmod = "fmodf"(F32, F32) -> F32;
+    /// libm `log1pf`.
+    Log1p = "log1pf"(F32) -> F32;
+    /// libm `powf`.
+    Pow = "powf"(F32, F32) -> F32;
+    /// libm `rintf` as C starts: the nearest integer, the even one of two.
+    RoundEven = "rintf"(F32) -> F32;
+    /// libm `sinf`.
+    Sin = "sinf"(F32) -> F32;
 }
 
 impl Intrinsic {
@@ -230,6 +262,13 @@ impl Intrinsic {
                 | Intrinsic::Floor
                 | Intrinsic::FAbs
                 | Intrinsic::Expm1
+                | Intrinsic::Atan
+                | Intrinsic::Cos
+                | Intrinsic::Fmod
+                | Intrinsic::Log1p
+                | Intrinsic::Pow
+                | Intrinsic::RoundEven
+                | Intrinsic::Sin
         )
     }
 }

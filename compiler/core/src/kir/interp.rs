@@ -363,6 +363,10 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
     Ok(match f {
         Intrinsic::Requantize => n(tinycc_rt::requantize(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RequantizeShr => n(tinycc_rt::requantize_shr(int(0)?, int(1)?, int(2)?)),
+        Intrinsic::RequantizeShrNearest => {
+            n(tinycc_rt::requantize_shr_nearest(int(0)?, int(1)?, int(2)?))
+        }
+        Intrinsic::RequantizeNearest => n(tinycc_rt::requantize_nearest(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RequantizeShrPos => n(tinycc_rt::requantize_shr_pos(int(0)?, int(1)?, int(2)?)),
         Intrinsic::RoundingDivideByPot => n(tinycc_rt::rounding_divide_by_pot(int(0)?, int(1)?)),
         Intrinsic::Clamp => n(tinycc_rt::clamp(int(0)?, int(1)?, int(2)?)),
@@ -371,6 +375,7 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::MinF32 => Val::Float(tinycc_rt::min_f32(real(0)?, real(1)?)),
         Intrinsic::MaxF32 => Val::Float(tinycc_rt::max_f32(real(0)?, real(1)?)),
         Intrinsic::DivRound => n(tinycc_rt::div_round(int(0)?, int(1)?)),
+        Intrinsic::DivRoundEven => n(tinycc_rt::div_round_even(int(0)?, int(1)?)),
         Intrinsic::SoftmaxRecip => n(tinycc_rt::softmax_recip(word(0)?)),
         Intrinsic::SoftmaxShift => n(tinycc_rt::softmax_shift(word(0)?)),
         Intrinsic::SoftmaxFinish => n(tinycc_rt::softmax_finish(int(0)?, int(1)?, int(2)?)),
@@ -384,6 +389,18 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::Smlad => n(tinycc_rt::smlad(word(0)?, word(1)?, int(2)?)),
         Intrinsic::Smmulr => n(tinycc_rt::smmulr(int(0)?, int(1)?)),
         Intrinsic::Ssat8 => n(tinycc_rt::ssat8(int(0)?)),
+        Intrinsic::FloatBits => n(tinycc_rt::float_bits(real(0)?)),
+        Intrinsic::BitsFloat => Val::Float(tinycc_rt::bits_float(int(0)?)),
+        Intrinsic::DoubleBits => match args.first() {
+            Some(Val::Double(v)) => Val::Int(tinycc_rt::double_bits(*v).into()),
+            _other => return Err(format!("{f:?}: double operand expected")),
+        },
+        Intrinsic::BitsDouble => match args.first() {
+            Some(Val::Int(v)) => Val::Double(tinycc_rt::bits_double(*v as i64)),
+            _other => return Err(format!("{f:?}: integer operand expected")),
+        },
+        Intrinsic::NarrowFloat => n(tinycc_rt::narrow_float(real(0)?, int(1)?)),
+        Intrinsic::WidenFloat => Val::Float(tinycc_rt::widen_float(int(0)?, int(1)?)),
         Intrinsic::Exp => Val::Float(crate::numeric::math::exp(real(0)?)),
         Intrinsic::Log => Val::Float(crate::numeric::math::log(real(0)?)),
         Intrinsic::Tanh => Val::Float(crate::numeric::math::tanh(real(0)?)),
@@ -392,5 +409,12 @@ fn intrinsic(f: Intrinsic, args: &[Val]) -> Result<Val, String> {
         Intrinsic::Floor => Val::Float(real(0)?.floor()),
         Intrinsic::FAbs => Val::Float(real(0)?.abs()),
         Intrinsic::Expm1 => Val::Float(crate::numeric::math::expm1(real(0)?)),
+        Intrinsic::Atan => Val::Float(crate::numeric::math::atan(real(0)?)),
+        Intrinsic::Cos => Val::Float(crate::numeric::math::cos(real(0)?)),
+        Intrinsic::Fmod => Val::Float(real(0)? % real(1)?),
+        Intrinsic::Log1p => Val::Float(crate::numeric::math::log1p(real(0)?)),
+        Intrinsic::Pow => Val::Float(crate::numeric::math::pow(real(0)?, real(1)?)),
+        Intrinsic::RoundEven => Val::Float(real(0)?.round_ties_even()),
+        Intrinsic::Sin => Val::Float(crate::numeric::math::sin(real(0)?)),
     })
 }

@@ -200,4 +200,6 @@ pub struct Layer {
     pub live_bytes: usize,
     /// Index into `Module::kernels`, `None` when the layer needs no code (a view).
     pub kernel: Option<usize>,
+    /// Why it computes in float although the model is quantized.
+    pub float_reason: Option<String>,
 }

@@ -8,6 +8,30 @@ macro_rules! through_double {
 }
 
 through_double! {
+    /// Arc cosine.
+    acos;
+    /// Inverse hyperbolic cosine.
+    acosh;
+    /// Arc sine.
+    asin;
+    /// Inverse hyperbolic sine.
+    asinh;
+    /// Arc tangent.
+    atan;
+    /// Inverse hyperbolic tangent.
+    atanh;
+    /// Cosine.
+    cos;
+    /// Hyperbolic cosine.
+    cosh;
+    /// ln(1 + x).
+    log1p;
+    /// Sine.
+    sin;
+    /// Hyperbolic sine.
+    sinh;
+    /// Tangent.
+    tan;
     /// e^x.
     exp;
     /// Natural logarithm.
@@ -18,4 +42,10 @@ through_double! {
     erf;
     /// e^x - 1.
     expm1;
+}
+
+/// x to the power y.
+#[must_use]
+pub fn pow(x: f32, y: f32) -> f32 {
+    libm::pow(x.into(), y.into()) as f32
 }

@@ -2,9 +2,10 @@
 //! functions. What emitted code executes lives in `tinycc-rt`, not here.
 
 pub mod math;
+pub mod small_float;
 
 use crate::kir::{Expr, Intrinsic, int};
-use crate::tensor::QuantParams;
+use crate::tensor::{QuantParams, Rounding};
 
 /// A positive real multiplier as mantissa * 2^(exponent - 31), mantissa in [2^30, 2^31) or 0.
 /// Source: numerics 2.1 (TensorFlow Lite `QuantizeMultiplier`).
@@ -14,6 +15,8 @@ pub struct Multiplier {
     pub mantissa: i32,
     /// Power of two.
     pub exponent: i32,
+    /// How products are rounded.
+    pub rounding: Rounding,
 }
 
 impl Multiplier {
@@ -21,7 +24,7 @@ impl Multiplier {
     #[must_use]
     pub fn from_real(real: f64) -> Self {
         if real == 0.0 || !real.is_finite() {
-            return Self { mantissa: 0, exponent: 0 };
+            return Self::of(0, 0);
         }
         let (fraction, mut exponent) = libm::frexp(real);
         let mut q = (fraction * 2f64.powi(31)).round() as i64;
@@ -30,19 +33,34 @@ impl Multiplier {
             exponent += 1;
         }
         if exponent < -31 {
-            return Self { mantissa: 0, exponent: 0 };
+            return Self::of(0, 0);
         }
         if exponent > 30 {
             // Beyond any int32 accumulator; a larger shift would not be defined in C.
-            return Self { mantissa: i32::MAX, exponent: 30 };
+            return Self::of(i32::MAX, 30);
         }
-        Self { mantissa: q as i32, exponent }
+        Self::of(q as i32, exponent)
     }
 
-    /// The requantized value of `acc` (double rounding).
+    /// From its parts, with the rounding of TensorFlow Lite Micro.
+    #[must_use]
+    pub fn of(mantissa: i32, exponent: i32) -> Self {
+        Self { mantissa, exponent, rounding: Rounding::HalfAway }
+    }
+
+    /// The same with another rounding.
+    #[must_use]
+    pub fn rounded(self, rounding: Rounding) -> Self {
+        Self { rounding, ..self }
+    }
+
+    /// The requantized value of `acc`.
     #[must_use]
     pub fn apply(self, acc: i32) -> i32 {
-        tinycc_rt::requantize(acc, self.mantissa, self.exponent)
+        match self.rounding {
+            Rounding::HalfAway => tinycc_rt::requantize(acc, self.mantissa, self.exponent),
+            Rounding::HalfEven => tinycc_rt::requantize_nearest(acc, self.mantissa, self.exponent),
+        }
     }
 
     /// clamp(apply(acc) + zero_point); saturates where the sum would overflow.
@@ -62,10 +80,14 @@ impl Multiplier {
         self.requantize(acc, false).clamp(lo - zero_point, hi - zero_point) + zero
     }
 
-    /// Whether the one-multiply closed form is exact for it (numerics 3.3, r >= 2).
+    /// Whether the one-multiply closed form is exact for it: numerics 3.3, r >= 2. For results that
+    /// are limited to int8 afterwards, where rounding is to even: a tie below 256 needs an accumulator
+    /// below 2^(9 - exponent) that is a multiple of 2^(30 - exponent - zeros), with the number of zero
+    /// bits that end the mantissa; up to 20 of them leave none but 0, which is no tie.
     #[must_use]
     pub fn is_plain_shift(self) -> bool {
-        self.exponent <= -2
+        let ties = self.rounding == Rounding::HalfEven && self.mantissa.trailing_zeros() > 20;
+        self.exponent <= -2 && !(ties && self.mantissa != 0)
     }
 
     /// The expression that requantizes `acc` by this constant. `clamped_at_zero_point` says that
@@ -73,12 +95,26 @@ impl Multiplier {
     #[must_use]
     pub fn requantize(self, acc: Expr, clamped_at_zero_point: bool) -> Expr {
         let mantissa = int(i64::from(self.mantissa));
-        let (f, last) = match (self.is_plain_shift(), clamped_at_zero_point) {
-            (true, true) => (Intrinsic::RequantizeShrPos, -self.exponent - 1),
-            (true, false) => (Intrinsic::RequantizeShr, -self.exponent - 1),
-            (false, _) => (Intrinsic::Requantize, self.exponent),
-        };
+        let is_plain = self.is_plain_shift();
+        let last = if is_plain { -self.exponent - 1 } else { self.exponent };
+        let f = requantize_function(self.rounding, is_plain, clamped_at_zero_point);
         Expr::call(f, vec![acc, mantissa, int(i64::from(last))])
+    }
+}
+
+/// The run-time function that requantizes: in closed form or not, cut off at the zero point or not.
+#[must_use]
+pub fn requantize_function(
+    rounding: Rounding,
+    is_plain: bool,
+    clamped_at_zero_point: bool,
+) -> Intrinsic {
+    match (rounding, is_plain, clamped_at_zero_point) {
+        (Rounding::HalfAway, true, true) => Intrinsic::RequantizeShrPos,
+        (Rounding::HalfAway, true, false) => Intrinsic::RequantizeShr,
+        (Rounding::HalfAway, false, _) => Intrinsic::Requantize,
+        (Rounding::HalfEven, true, _) => Intrinsic::RequantizeShrNearest,
+        (Rounding::HalfEven, false, _) => Intrinsic::RequantizeNearest,
     }
 }
 
@@ -157,13 +193,13 @@ impl Activation {
 pub fn channel_multipliers(
     input: f32,
     weights: &QuantParams,
-    output: f32,
+    output: &QuantParams,
     channels: usize,
 ) -> Vec<Multiplier> {
     (0..channels)
         .map(|c| {
             let product = f64::from(input) * f64::from(weights.channel_scale(c));
-            Multiplier::from_real(product / f64::from(output))
+            Multiplier::from_real(product / f64::from(output.scale())).rounded(output.rounding)
         })
         .collect()
 }
@@ -172,15 +208,6 @@ pub fn channel_multipliers(
 #[must_use]
 pub fn dequantize(q: i32, scale: f32, zero_point: i32) -> f32 {
     (f64::from(scale) * f64::from(q - zero_point)) as f32
-}
-
-/// Where a value half way between two integers goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rounding {
-    /// Away from zero: TFLite.
-    HalfAway,
-    /// To the even one: ONNX, IEEE 754.
-    HalfEven,
 }
 
 impl Rounding {

@@ -42,7 +42,7 @@ impl Rescale {
             sign,
             zero_points: [za, zb, zy],
             inputs: [a, b].map(|s| Multiplier::from_real(f64::from(s) / twice_max)),
-            output: Multiplier::from_real(output),
+            output: Multiplier::from_real(output).rounded(s.result(0)?.quantized()?.rounding),
             range: activation.range_i8(y, zy),
         })
     }

@@ -1,6 +1,6 @@
 //! What the position-of-an-extremum operators have in common. Not an operator itself.
 
-use super::{Elements, OpError, Signature};
+use super::{OpError, Signature};
 use crate::kernels::reduce::Reduction;
 use crate::kir::{Expr, KernelBuilder};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
@@ -12,6 +12,8 @@ pub struct ArgAttributes {
     pub axis: usize,
     /// Type of the positions: int32 or int64.
     pub index: DType,
+    /// The last one of equal elements instead of the first.
+    pub last: bool,
 }
 
 impl ArgAttributes {
@@ -28,11 +30,11 @@ impl ArgAttributes {
     /// Result type.
     ///
     /// # Errors
-    /// Other than one int8 or float32 operand, an index type that is no integer, a wrong axis.
+    /// Other than one integer or float32 operand, an index type that is no integer, a wrong axis.
     pub fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        if !matches!(x.dtype(), DType::I8 | DType::F32)
+        if !(x.dtype().is_int() || x.dtype() == DType::F32)
             || !matches!(self.index, DType::I32 | DType::I64)
         {
             return Err(OpError::types(s));
@@ -51,14 +53,15 @@ impl ArgAttributes {
         &self,
         s: &Signature<'_>,
         inputs: &[&Tensor],
-        int8: impl Fn(i8, i8) -> bool,
+        int: impl Fn(i128, i128) -> bool,
         real: impl Fn(f32, f32) -> bool,
     ) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let plan = self.plan(s)?;
-        let positions = match s.elements(x)? {
-            Elements::Int8(v) => search(&plan, v, int8),
-            Elements::Real(v) => search(&plan, v, real),
+        let positions = match (x.data.to_i128(), x.as_f32()) {
+            (Some(v), _) => search(&plan, &v, int),
+            (None, Some(v)) => search(&plan, v, real),
+            (None, None) => return Err(OpError::types(s)),
         };
         let data = if self.index == DType::I64 {
             TensorData::I64(positions.into_iter().map(|p| p as i64).collect())
@@ -104,13 +107,16 @@ fn search<T: Copy>(plan: &Reduction, data: &[T], better: impl Fn(T, T) -> bool) 
 #[cfg(test)]
 pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(ArgAttributes) -> O) {
     use super::testing::{Spec, check};
-    for index in [DType::I32, DType::I64] {
+    for (index, last) in [(DType::I32, false), (DType::I64, false), (DType::I64, true)] {
         for axis in 0..3 {
-            let op = || make(ArgAttributes { axis, index });
+            let op = || make(ArgAttributes { axis, index, last });
             check(op(), &[Spec::i8(&[2, 9, 4], 0.05, 4)], &[]);
             check(op(), &[Spec::f32(&[3, 1, 5])], &[]);
+            for dtype in super::testing::INTEGERS {
+                check(op(), &[Spec::of(dtype, &[2, 9, 4])], &[]);
+            }
         }
-        let op = || make(ArgAttributes { axis: 0, index });
+        let op = || make(ArgAttributes { axis: 0, index, last });
         check(op(), &[Spec::f32(&[1])], &[]);
         // 300 int8 elements: ties are certain.
         check(op(), &[Spec::i8(&[300], 0.05, 4)], &[]);

@@ -1,9 +1,9 @@
-//! ArgMin: position of the minimum along one dimension, the first one on ties. TFLite ARG_MIN.
+//! ArgMin: position of the minimum along one dimension, the first or last one on ties. TFLite ARG_MIN.
 
 use super::arg::ArgAttributes;
 use super::{OpError, Operator, Signature};
 use crate::tensor::{Tensor, TensorType};
-use crate::kir::KernelBuilder;
+use crate::kir::{BinOp, Expr, KernelBuilder};
 
 /// Position of the minimum; int8 compares raw values.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +15,14 @@ impl Operator for ArgMin {
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
-        self.0.eval(s, inputs, |v, best| v < best, |v, best| v < best)
+        let last = self.0.last;
+        let real = |v, best| v < best || last && v == best;
+        self.0.eval(s, inputs, |v, best| v < best || last && v == best, real)
     }
 
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
-        self.0.lower(s, k, &|v, best| v.lt(best))
+        let operator = if self.0.last { BinOp::Le } else { BinOp::Lt };
+        self.0.lower(s, k, &|v, best| Expr::bin(operator, v, best))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::pool::PoolAttributes;
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{Rounding, Tensor, TensorType};
 use crate::kernels::pool::PoolKind;
 use crate::kir::KernelBuilder;
 
@@ -17,13 +17,19 @@ impl Operator for AveragePool2d {
     }
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
+        let quant = s.results.first().and_then(|r| r.quant);
+        let rounding = quant.map_or_else(Rounding::default, |q| q.rounding);
+        let divide = match rounding {
+            Rounding::HalfAway => tinycc_rt::div_round,
+            Rounding::HalfEven => tinycc_rt::div_round_even,
+        };
         self.0.eval(
             s,
             inputs,
             PoolKind::Average,
             |taps| {
                 let sum: i32 = taps.iter().map(|&v| i32::from(v)).sum();
-                tinycc_rt::div_round(sum, taps.len() as i32)
+                divide(sum, taps.len() as i32)
             },
             |taps| taps.iter().fold(0.0, |sum, v| sum + v) / taps.len() as f32,
         )

@@ -70,7 +70,8 @@ impl BatchMatmul {
         let (b, _) = s.operand(1)?.per_tensor()?;
         let (y, zero_point) = s.result(0)?.per_tensor()?;
         let product = f64::from(a) * f64::from(b);
-        Ok((Multiplier::from_real(product / f64::from(y)), zero_point))
+        let rounding = s.result(0)?.quantized()?.rounding;
+        Ok((Multiplier::from_real(product / f64::from(y)).rounded(rounding), zero_point))
     }
 }
 

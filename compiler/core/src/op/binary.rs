@@ -1,8 +1,9 @@
 //! What elementwise binary operators with broadcasting have in common. Not an operator itself.
 
-use super::{OpError, Reuse, Signature};
+use super::{OpError, Reuse, Signature, integer};
 use crate::kernels::elementwise::{Broadcast, broadcast};
-use crate::kir::{Expr, KernelBuilder};
+use crate::kir::{Expr, KernelBuilder, Ty};
+use crate::numeric::Activation;
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// Two operands of one accepted type that broadcast; the result has the broadcast shape.
@@ -24,6 +25,40 @@ pub fn infer(s: &Signature<'_>, accepted: &[DType]) -> Result<Vec<TensorType>, O
         OpError::invalid(format!("shapes {} and {} do not broadcast", a.shape(), b.shape()))
     })?;
     Ok(vec![TensorType::new(a.dtype(), shape)])
+}
+
+/// [`infer`], and plain integers of one type.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_numeric(s: &Signature<'_>, accepted: &[DType]) -> Result<Vec<TensorType>, OpError> {
+    if !integer::is_plain(s) {
+        return infer(s, accepted);
+    }
+    s.expect_operands(2, 2)?;
+    let (a, b) = (s.operand(0)?, s.operand(1)?);
+    if a.dtype() != b.dtype() {
+        return Err(OpError::types(s));
+    }
+    let shape = broadcast(a.shape(), b.shape()).ok_or_else(|| {
+        OpError::invalid(format!("shapes {} and {} do not broadcast", a.shape(), b.shape()))
+    })?;
+    Ok(vec![TensorType::new(a.dtype(), shape)])
+}
+
+/// [`infer_numeric`] for arithmetic with a fused activation, which plain integers do not have.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_activated(
+    s: &Signature<'_>,
+    activation: Activation,
+    accepted: &[DType],
+) -> Result<Vec<TensorType>, OpError> {
+    if integer::is_plain(s) && activation != Activation::None {
+        return Err(OpError::unsupported("integers with a fused activation are not supported"));
+    }
+    infer_numeric(s, accepted)
 }
 
 fn plan(s: &Signature<'_>) -> Result<Broadcast, OpError> {
@@ -66,21 +101,23 @@ pub fn eval_i8(
     Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::I8(out) }])
 }
 
-/// Evaluates int32 elements.
+/// Evaluates plain integers or truth values exactly; the result wraps to its own type.
 ///
 /// # Errors
 /// Operands of another type.
-pub fn eval_i32(
+pub fn eval_int(
     s: &Signature<'_>,
     inputs: &[&Tensor],
-    f: impl Fn(i32, i32) -> i32,
+    f: impl Fn(i128, i128) -> i128,
 ) -> Result<Vec<Tensor>, OpError> {
-    let [Some(a), Some(b)] = [0, 1].map(|i| inputs.get(i).and_then(|t| t.as_i32())) else {
+    let [Some(a), Some(b)] = [0, 1].map(|i| inputs.get(i).and_then(|t| t.data.to_i128())) else {
         return Err(OpError::types(s));
     };
     let mut out = Vec::new();
     plan(s)?.for_each(&mut |i, j| out.push(f(a[i], b[j])));
-    Ok(vec![Tensor { shape: s.result(0)?.shape().clone(), data: TensorData::I32(out) }])
+    let result = s.result(0)?;
+    let data = TensorData::from_i128(result.dtype(), &out).ok_or_else(|| OpError::types(s))?;
+    Ok(vec![Tensor { shape: result.shape().clone(), data }])
 }
 
 /// The result may overwrite an operand of the result's own shape.
@@ -107,4 +144,20 @@ pub fn lower(
     let y = k.result(s, 0, "y")?;
     plan.build(k, (a, b, y), f);
     Ok(())
+}
+
+/// Builds the loops of plain integers, both elements named and converted to `ty`.
+///
+/// # Errors
+/// Shapes that do not broadcast.
+pub fn lower_int(
+    s: &Signature<'_>,
+    k: &mut KernelBuilder,
+    ty: Ty,
+    f: impl Fn(&mut KernelBuilder, Expr, Expr) -> Expr,
+) -> Result<(), OpError> {
+    lower(s, k, |k, a, b| {
+        let (a, b) = (k.let_("p", a.cast(ty)), k.let_("q", b.cast(ty)));
+        f(k, a, b)
+    })
 }

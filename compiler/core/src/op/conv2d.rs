@@ -128,6 +128,7 @@ impl Operator for Conv2d {
         let conv = self.conv(s)?;
         if k.core() == Core::CortexM4
             && s.operand(0)?.dtype() == DType::I8
+            && weights::zero_point(s)? == 0
             && self.lower_pointwise(&conv, s, k)?
         {
             return Ok(());
@@ -149,7 +150,8 @@ pub(super) fn lower(
     let (bias, finish, pad) =
         weights::lower(s, k, conv.out_channels, activation, |c, w| w[c * per..][..per].iter())?;
     let output = k.result(s, 0, "y")?;
-    conv.build(k, &ConvBuffers { input, weights, bias, output, pad }, &finish);
+    let zero_weights = weights::zero_point(s)?;
+    conv.build(k, &ConvBuffers { input, weights, bias, output, pad, zero_weights }, &finish);
     Ok(())
 }
 
@@ -231,7 +233,8 @@ fn eval_f32(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_quant};
+    use crate::tensor::QuantParams;
 
     fn conv(stride: usize, dilation: usize, padding: Padding, activation: Activation) -> Conv2d {
         Conv2d {
@@ -277,6 +280,24 @@ mod tests {
                 let b = Spec::of(DType::I32, &[co]).constant(4);
                 check(conv(1, 1, Padding::Valid, activation), &[x, w, b], &[quant]);
             }
+        }
+    }
+
+    #[test]
+    fn rounded_once_with_and_without_a_weight_zero_point() {
+        for (kernel, zero, quant) in [
+            (1, 0, (0.2, 3)),
+            (1, 0, (0.25, -128)),
+            (1, 0, (0.0002, 3)),
+            (1, -100, (0.2, 3)),
+            (3, 127, (1.7, -5)),
+            (3, 0, (2.0, -5)),
+        ] {
+            let x = Spec::i8(&[2, 5, 4, 6], 0.125, 9);
+            let w = Spec::i8(&[4, kernel, kernel, 6], 0.0625, zero).constant(3);
+            let b = Spec::of(DType::I32, &[4]).constant(4);
+            let op = conv(1, 1, Padding::Same, Activation::Relu);
+            check_quant(op, &[x, w, b], &QuantParams::per_tensor(quant.0, quant.1).half_even());
         }
     }
 

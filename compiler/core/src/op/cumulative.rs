@@ -108,7 +108,7 @@ impl Operator for Cumulative {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_indices};
     use crate::tensor::DType;
 
     #[test]
@@ -123,5 +123,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        let combine = Combine::Product;
+        let op = Cumulative { axis: 1, combine, exclusive: true, reverse: true };
+        check_indices(op, &[Spec::f32(&[2, 3, 4])], &[]);
     }
 }

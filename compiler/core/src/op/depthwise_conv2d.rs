@@ -103,7 +103,8 @@ impl Operator for DepthwiseConv2d {
             w.iter().skip(c).step_by(channels)
         })?;
         let output = k.result(s, 0, "y")?;
-        d.build(k, &ConvBuffers { input, weights, bias, output, pad }, &finish);
+    let zero_weights = weights::zero_point(s)?;
+        d.build(k, &ConvBuffers { input, weights, bias, output, pad, zero_weights }, &finish);
         Ok(())
     }
 }
@@ -134,7 +135,20 @@ fn each_output(d: &Depthwise, f: &mut dyn FnMut(&[Tap], usize)) {
 mod tests {
     use super::*;
     use crate::DType;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_quant};
+    use crate::tensor::QuantParams;
+
+    #[test]
+    fn rounded_once_with_and_without_a_weight_zero_point() {
+        for (zero, quant) in [(0, (0.2, 3)), (-128, (0.4, -128)), (55, (2.0, 9))] {
+            let x = Spec::i8(&[1, 5, 4, 6], 0.125, 9);
+            let w = Spec::i8(&[1, 3, 3, 6], 0.0625, zero).constant(3);
+            let (stride, dilation, activation) = ((1, 1), (1, 1), Activation::None);
+            let op = DepthwiseConv2d { stride, dilation, padding: Padding::Same, activation };
+            let to = QuantParams::per_tensor(quant.0, quant.1).half_even();
+            check_quant(op, &[x, w], &to);
+        }
+    }
 
     #[test]
     fn lowering_equals_evaluation() {

@@ -130,7 +130,7 @@ impl Operator for Gather {
 mod tests {
     use super::*;
     use crate::tensor::{DType, TensorData};
-    use crate::op::testing::{Spec, check, graph_of};
+    use crate::op::testing::{Spec, check, check_indices, graph_of};
 
     #[test]
     fn constant_indices() {
@@ -167,6 +167,14 @@ mod tests {
             graph.get_mut(constant).expect("constant").op =
                 crate::op::Constant { tensor: std::sync::Arc::new(tensor) }.into();
             assert!(op.infer(&graph.signature(node)).is_err());
+        }
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for dtype in [DType::I32, DType::I64] {
+            let operands = [Spec::of(DType::I16, &[2, 700, 3]), Spec::of(dtype, &[2, 6])];
+            check_indices(Gather { axis: 1, batch_dims: 1 }, &operands, &[]);
         }
     }
 }

@@ -53,7 +53,7 @@ impl Operator for GatherElements {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check, graph_of};
+    use crate::op::testing::{Spec, check, check_indices, graph_of};
     use crate::tensor::{DType, TensorData};
 
     #[test]
@@ -77,5 +77,13 @@ mod tests {
         let s = graph.signature(graph.outputs()[0].node);
         assert!(GatherElements { axis: 1 }.infer(&s).is_err());
         assert!(GatherElements { axis: 2 }.infer(&s).is_err());
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for dtype in [DType::I32, DType::I64] {
+            let operands = [Spec::f32(&[3, 4, 5]), Spec::of(dtype, &[2, 9, 5])];
+            check_indices(GatherElements { axis: 1 }, &operands, &[]);
+        }
     }
 }

@@ -58,7 +58,7 @@ impl Operator for GatherNd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check, graph_of};
+    use crate::op::testing::{Spec, check, check_indices, graph_of};
     use crate::tensor::{DType, TensorData};
 
     #[test]
@@ -83,5 +83,13 @@ mod tests {
         let s = graph.signature(graph.outputs()[0].node);
         assert!(GatherNd { batch_dims: 2 }.infer(&s).is_err());
         assert!(GatherNd { batch_dims: usize::MAX }.infer(&s).is_err());
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for dtype in [DType::I32, DType::I64] {
+            let operands = [Spec::f32(&[2, 3, 4, 5]), Spec::of(dtype, &[2, 9, 2])];
+            check_indices(GatherNd { batch_dims: 1 }, &operands, &[]);
+        }
     }
 }

@@ -3,13 +3,13 @@
 //! Negative indices count from the end. Constant indices must exist; those computed at run time are
 //! limited to the range, so that no input makes the emitted code read or write elsewhere.
 
+use super::movement;
 use super::{OpError, Signature};
 use crate::kernels::affine::{AffineCopy, Dim, nest, offset};
 use crate::kernels::combine::{Combine, Numbers};
 use crate::kernels::index::IndexMap;
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, idx, int};
 use crate::tensor::{DType, Shape, Tensor};
-use super::movement;
 
 /// The place an index means in an extent of at least 1.
 #[must_use]
@@ -385,10 +385,8 @@ mod tests {
 
     #[test]
     fn indices_count_from_either_end_and_never_leave() {
-        let all: Vec<usize> = [-9, -3, -1, 0, 2, 3, i64::MIN, i64::MAX]
-            .iter()
-            .map(|&i| limited(i, 3))
-            .collect();
+        let all: Vec<usize> =
+            [-9, -3, -1, 0, 2, 3, i64::MIN, i64::MAX].iter().map(|&i| limited(i, 3)).collect();
         assert_eq!(all, [0, 0, 2, 0, 2, 2, 0, 2]);
         assert!(check_exists(-3, 3).is_ok() && check_exists(-4, 3).is_err());
         assert!(check_exists(3, 3).is_err() && check_exists(0, 0).is_err());

@@ -91,7 +91,7 @@ impl Fixed {
     fn new(s: &Signature<'_>) -> Result<Self, OpError> {
         let scale = s.operand(0)?.per_tensor()?.0;
         let distances = Distances::new(scale, 1.0)?;
-        let Multiplier { mantissa, exponent } = distances.scale;
+        let Multiplier { mantissa, exponent, .. } = distances.scale;
         let back = 2f64.powi(31 - exponent) / f64::from(mantissa);
         if back >= 1.0 {
             let message = format!("scale {scale} is too small for the int8 form");

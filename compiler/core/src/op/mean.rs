@@ -2,7 +2,7 @@
 
 use super::reduce::{ReduceAttributes, RescaledSum};
 use super::{OpError, Operator, Signature};
-use crate::tensor::{DType, Tensor, TensorType};
+use crate::tensor::{DType, Rounding, Tensor, TensorType};
 use crate::kir::{KernelBuilder, float};
 use crate::numeric::Multiplier;
 
@@ -15,13 +15,18 @@ pub struct Mean(pub ReduceAttributes);
 fn divided(m: Multiplier, count: usize) -> Multiplier {
     let shift = count.max(1).ilog2().min(32).min((31 + m.exponent).max(0) as u32);
     let mantissa = (i64::from(m.mantissa) << shift) / count.max(1) as i64;
-    Multiplier { mantissa: mantissa as i32, exponent: m.exponent - shift as i32 }
+    Multiplier { mantissa: mantissa as i32, exponent: m.exponent - shift as i32, ..m }
 }
 
 impl Mean {
     fn rescale(&self, s: &Signature<'_>) -> Result<RescaledSum, OpError> {
         let count = self.0.plan(s)?.count;
-        RescaledSum::new(s, count, |m| divided(m, count))
+        let (x, y) = (s.operand(0)?.per_tensor()?.0, s.result(0)?.per_tensor()?.0);
+        let exact = f64::from(x) / f64::from(y) / count.max(1) as f64;
+        RescaledSum::new(s, count, |m| match m.rounding {
+            Rounding::HalfAway => divided(m, count),
+            Rounding::HalfEven => Multiplier::from_real(exact).rounded(m.rounding),
+        })
     }
 }
 
@@ -63,11 +68,11 @@ mod tests {
 
     #[test]
     fn the_division_goes_into_the_mantissa() {
-        let one = Multiplier { mantissa: 1 << 30, exponent: 1 };
+        let one = Multiplier::of(1 << 30, 1);
         assert_eq!(divided(one, 1), one);
-        assert_eq!(divided(one, 4), Multiplier { mantissa: 1 << 30, exponent: -1 });
-        assert_eq!(divided(one, 3), Multiplier { mantissa: 715_827_882, exponent: 0 });
-        let tiny = Multiplier { mantissa: 1 << 30, exponent: -31 };
-        assert_eq!(divided(tiny, 4), Multiplier { mantissa: 1 << 28, exponent: -31 });
+        assert_eq!(divided(one, 4), Multiplier::of(1 << 30, -1));
+        assert_eq!(divided(one, 3), Multiplier::of(715_827_882, 0));
+        let tiny = Multiplier::of(1 << 30, -31);
+        assert_eq!(divided(tiny, 4), Multiplier::of(1 << 28, -31));
     }
 }

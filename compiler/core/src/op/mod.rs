@@ -7,8 +7,10 @@
 mod additive;
 mod arg;
 mod binary;
-mod indexing;
+mod conversion;
 mod gate;
+mod indexing;
+mod integer;
 mod movement;
 mod pool;
 mod recurrent;
@@ -21,16 +23,20 @@ pub(crate) mod testing;
 mod unary;
 mod weights;
 
+pub use crate::kernels::combine::Combine;
 use crate::kir::KernelBuilder;
 use crate::tensor::{Tensor, TensorType};
-pub use crate::kernels::combine::Combine;
 pub use arg::ArgAttributes;
+pub use bitwise::Connective;
+pub use compare::Relation;
 pub use gate::GateFunction;
+pub use math::Function;
 pub use mirror_pad::Mirror;
 pub use pool::PoolAttributes;
 pub use recurrent::{RecurrentAttributes, RecurrentOperand, RecurrentResult};
 pub use reduce::ReduceAttributes;
 pub use resize::Sampling;
+pub use roi_align::Pooling;
 pub use signature::{Arithmetic, Elements, OpError, Signature, ValueInfo};
 pub use slice::Range;
 
@@ -162,14 +168,19 @@ operators! {
     ArgMin => arg_min,
     AveragePool2d => average_pool2d,
     BatchMatmul => batch_matmul,
+    BitCast => bit_cast,
+    Bitwise => bitwise,
     BroadcastTo => broadcast_to,
     Cast => cast,
+    CastFloat8 => cast_float8,
+    Compare => compare,
     Concat => concat,
     Conv2d => conv2d,
     Cumulative => cumulative,
     DepthToSpace => depth_to_space,
     DepthwiseConv2d => depthwise_conv2d,
     Dequantize => dequantize,
+    Determinant => determinant,
     Div => div,
     Elu => elu,
     Exp => exp,
@@ -188,28 +199,35 @@ operators! {
     LogSoftmax => log_softmax,
     Logistic => logistic,
     Lstm => lstm,
+    Math => math,
     MaxPool2d => max_pool2d,
     Maximum => maximum,
     Mean => mean,
     Minimum => minimum,
     MirrorPad => mirror_pad,
+    Mod => modulo,
     Mul => mul,
     Neg => neg,
     PRelu => prelu,
     Pack => pack,
     Pad => pad,
+    Pow => pow,
     Quantize => quantize,
     ReduceMax => reduce_max,
     ReduceMin => reduce_min,
+    ReduceProd => reduce_prod,
     Relu => relu,
     Reshape => reshape,
     ResizeBilinear => resize_bilinear,
     ResizeNearest => resize_nearest,
     Rnn => rnn,
-    Round => round,
+    RoiAlign => roi_align,
     Rsqrt => rsqrt,
     ScatterElements => scatter_elements,
     ScatterNd => scatter_nd,
+    Select => select,
+    Shift => shift,
+    Sign => sign,
     Slice => slice,
     Softmax => softmax,
     SpaceToDepth => space_to_depth,

@@ -87,7 +87,8 @@ pub fn lower_join(
     copies: &[AffineCopy],
 ) -> Result<(), OpError> {
     let y = k.result(s, 0, "y")?;
-    for (i, copy) in copies.iter().enumerate() {
+    // A parameter that is never read would be a warning in C.
+    for (i, copy) in copies.iter().enumerate().filter(|(_, copy)| !copy.is_empty()) {
         let x = k.operand(s, i, "x")?;
         copy.build(k, x, y);
     }

@@ -7,7 +7,7 @@ use crate::kernels::pool::{Pool, PoolKind};
 use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
-use crate::tensor::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Rounding, Tensor, TensorData, TensorType};
 
 /// Attributes of a pooling operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,9 @@ impl PoolAttributes {
         let y = axis(h, kh, stride.0, dilation.0, self.padding.rows())?;
         let x = axis(w, kw, stride.1, dilation.1, self.padding.columns())?;
         let window = Window { batch, y, x };
-        Ok(Pool { window, channels, kind })
+        let quant = s.results.first().and_then(|r| r.quant);
+        let rounding = quant.map_or_else(Rounding::default, |q| q.rounding);
+        Ok(Pool { window, channels, kind, rounding })
     }
 
     /// Result type.

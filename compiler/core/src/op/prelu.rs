@@ -22,11 +22,12 @@ fn rescale(s: &Signature<'_>) -> Result<Rescale, OpError> {
     let (x, zx) = s.operand(0)?.per_tensor()?;
     let (alpha, za) = s.operand(1)?.per_tensor()?;
     let (y, zy) = s.result(0)?.per_tensor()?;
+    let rounding = s.result(0)?.quantized()?.rounding;
     let (x, alpha, y) = (f64::from(x), f64::from(alpha), f64::from(y));
     Ok(Rescale {
         zero_points: [zx, za, zy],
-        positive: Multiplier::from_real(x / y),
-        negative: Multiplier::from_real(x * alpha / y),
+        positive: Multiplier::from_real(x / y).rounded(rounding),
+        negative: Multiplier::from_real(x * alpha / y).rounded(rounding),
     })
 }
 

@@ -3,18 +3,15 @@
 use super::{OpError, Operator, Reuse, Signature};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, float, int};
-use crate::numeric::{Multiplier, Rounding, dequantize};
-use crate::tensor::{DType, Tensor, TensorData, TensorType};
+use crate::numeric::{Multiplier, dequantize};
+use crate::tensor::{DType, Rounding, Tensor, TensorData, TensorType};
 
-/// The result's quantization says to which scale and zero point.
+/// The result's quantization says to which scale and zero point, and how to round.
 ///
 /// int8 operands: TFLite's rule is the integer requantization of TensorFlow Lite Micro; ONNX has
 /// no such operator, so that of `HalfEven` is QuantizeLinear after DequantizeLinear.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quantize {
-    /// Where ties go: TFLite away from zero, ONNX to even.
-    pub rounding: Rounding,
-}
+pub struct Quantize;
 
 impl Operator for Quantize {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
@@ -32,13 +29,14 @@ impl Operator for Quantize {
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let x = inputs.first().ok_or_else(|| OpError::types(s))?;
         let (scale, zero_point) = s.result(0)?.per_tensor()?;
-        let real = |x: f32| self.rounding.quantize_i8(x, scale, zero_point);
+        let rounding = s.result(0)?.quantized()?.rounding;
+        let real = |x: f32| rounding.quantize_i8(x, scale, zero_point);
         let y = if let TensorData::F32(v) = &x.data {
             v.iter().map(|&x| real(x)).collect()
         } else if let TensorData::I8(v) = &x.data {
             let (from, zero_in) = s.operand(0)?.per_tensor()?;
             let m = Multiplier::from_real(f64::from(from) / f64::from(scale));
-            let one = |&x: &i8| match self.rounding {
+            let one = |&x: &i8| match rounding {
                 Rounding::HalfAway => {
                     m.finish(i32::from(x) - zero_in, zero_point, (-128, 127)) as i8
                 }
@@ -67,11 +65,12 @@ impl Operator for Quantize {
             return Err(OpError::types(s));
         }
         let (scale, zero_point) = s.result(0)?.per_tensor()?;
+        let rounding = s.result(0)?.quantized()?.rounding;
         let (lo, hi) = (-128i64 - i64::from(zero_point), 127i64 - i64::from(zero_point));
         let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
         let n = s.result(0)?.shape().elements();
         elementwise::unary(k, n, x, y, |_, v| {
-            let steps = match self.rounding {
+            let steps = match rounding {
                 // The rounding saturates to int32, so clamp before the zero point is added.
                 Rounding::HalfAway => {
                     let f = Intrinsic::RoundHalfAwayF32;
@@ -93,18 +92,23 @@ impl Operator for Quantize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check, check_data, eval_i8};
+    use crate::op::testing::{Spec, check_quant};
+    use crate::tensor::QuantParams;
 
     #[test]
     fn lowering_equals_evaluation() {
         for rounding in [Rounding::HalfAway, Rounding::HalfEven] {
-            let op = Quantize { rounding };
-            check(op.clone(), &[Spec::f32(&[7, 9])], &[(0.03, -128)]);
-            check(op.clone(), &[Spec::f32(&[7, 9])], &[(1e-12, 127)]);
-            check(op.clone(), &[Spec::i8(&[7, 9], 0.02, 5)], &[(0.03, -7)]);
-            check(op.clone(), &[Spec::i8(&[7, 9], 0.02, 5)], &[(1e-12, 127)]);
+            let to = |scale, zero_point| QuantParams {
+                rounding,
+                ..QuantParams::per_tensor(scale, zero_point)
+            };
+            check_quant(Quantize, &[Spec::f32(&[7, 9])], &to(0.03, -128));
+            check_quant(Quantize, &[Spec::f32(&[7, 9])], &to(1e-12, 127));
+            check_quant(Quantize, &[Spec::i8(&[7, 9], 0.02, 5)], &to(0.03, -7));
+            check_quant(Quantize, &[Spec::i8(&[7, 9], 0.02, 5)], &to(1e-12, 127));
             let odd = vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e30, 0.5, -0.5, 1.5];
-            check_data(op, TensorData::F32(odd), &[(1.0, 5)]);
+            let odd = Spec::f32(&[odd.len()]).data(TensorData::F32(odd));
+            check_quant(Quantize, &[odd], &to(1.0, 5));
         }
     }
 
@@ -115,9 +119,5 @@ mod tests {
         };
         assert_eq!(real(Rounding::HalfEven), [-2, 0, 0, 2, 2]);
         assert_eq!(real(Rounding::HalfAway), [-2, -1, 1, 2, 3]);
-        // From int8, TFLite's rule rounds in the high multiply: ties go up.
-        let int8 = |rounding| eval_i8(&Quantize { rounding }, (0.5, 0), (1.0, 0), &[-3, -1, 1, 3]);
-        assert_eq!(int8(Rounding::HalfEven), [-2, 0, 0, 2]);
-        assert_eq!(int8(Rounding::HalfAway), [-1, 0, 1, 2]);
     }
 }

@@ -1,10 +1,10 @@
 //! What reductions have in common: axes, reference loops, rescaled int8 sums. Not an operator
 //! itself.
 
-use super::{Arithmetic, OpError, Signature};
+use super::{Arithmetic, OpError, Signature, integer};
 use crate::kernels::reduce::Reduction;
 use crate::kernels::requantize::Requantize;
-use crate::kir::{Expr, KernelBuilder, int};
+use crate::kir::{Expr, KernelBuilder, Ty, int};
 use crate::numeric::Multiplier;
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 
@@ -21,12 +21,9 @@ impl ReduceAttributes {
     /// Loops of the reduction.
     ///
     /// # Errors
-    /// No operand, an operand without elements, or an axis that does not exist.
+    /// No operand, or an axis that does not exist.
     pub fn plan(&self, s: &Signature<'_>) -> Result<Reduction, OpError> {
         let shape = s.operand(0)?.shape();
-        if shape.elements() == 0 {
-            return Err(OpError::invalid(format!("input {shape} has no elements to reduce")));
-        }
         Reduction::new(shape, &self.axes).ok_or_else(|| {
             OpError::invalid(format!("axes {:?} do not all exist in input {shape}", self.axes))
         })
@@ -38,14 +35,32 @@ impl ReduceAttributes {
     /// Other than one operand of int8 (per tensor) or float32; axes that do not exist.
     pub fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
-        let x = s.operand(0)?;
         match s.arithmetic()? {
             Arithmetic::Real => {}
             Arithmetic::Int8 => {
-                x.per_tensor()?;
+                s.operand(0)?.per_tensor()?;
                 s.result(0)?.per_tensor()?;
             }
         }
+        self.infer_any(s)
+    }
+
+    /// [`ReduceAttributes::infer`], and plain integers.
+    ///
+    /// # Errors
+    /// As [`ReduceAttributes::infer`].
+    pub fn infer_numeric(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        s.expect_operands(1, 1)?;
+        if integer::is_plain(s) { self.infer_any(s) } else { self.infer(s) }
+    }
+
+    /// Result type, for an operand of any type.
+    ///
+    /// # Errors
+    /// Axes that do not exist.
+    pub fn infer_any(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        s.expect_operands(1, 1)?;
+        let x = s.operand(0)?;
         self.plan(s)?;
         let mut dims = Vec::new();
         for (d, &extent) in x.shape().0.iter().enumerate() {
@@ -98,6 +113,42 @@ impl ReduceAttributes {
         Ok(vec![Tensor { shape, data }])
     }
 
+    /// Folds plain integers or truth values; the result wraps to its own type. `step` must not
+    /// overflow int128, or wrap.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn eval_int(
+        &self,
+        s: &Signature<'_>,
+        inputs: &[&Tensor],
+        start: i128,
+        step: impl Fn(i128, i128) -> i128,
+    ) -> Result<Vec<Tensor>, OpError> {
+        let x = inputs.first().ok_or_else(|| OpError::types(s))?;
+        let values = x.data.to_i128().ok_or_else(|| OpError::types(s))?;
+        let shape = s.result(0)?.shape().clone();
+        let mut acc = vec![start; shape.elements()];
+        self.plan(s)?.for_each(&mut |from, to| acc[to] = step(acc[to], values[from]));
+        let data = TensorData::from_i128(x.data.dtype(), &acc).ok_or_else(|| OpError::types(s))?;
+        Ok(vec![Tensor { shape, data }])
+    }
+
+    /// Builds the kernel of plain integers or truth values that are accumulated in `ty`.
+    ///
+    /// # Errors
+    /// As [`ReduceAttributes::plan`].
+    pub fn lower_int(
+        &self,
+        s: &Signature<'_>,
+        k: &mut KernelBuilder,
+        (start, ty): (i128, Ty),
+        step: &dyn Fn(Expr, Expr) -> Expr,
+    ) -> Result<(), OpError> {
+        let start = integer::literal(start, ty);
+        self.lower(s, k, &start, &|acc, v| step(acc, v.cast(ty)), &|_, v| v)
+    }
+
     /// Builds the kernel; `start` has the accumulator's type.
     ///
     /// # Errors
@@ -111,6 +162,15 @@ impl ReduceAttributes {
         finish: &dyn Fn(&KernelBuilder, Expr) -> Expr,
     ) -> Result<(), OpError> {
         let plan = self.plan(s)?;
+        if plan.count == 0 {
+            // A parameter that is never read would be a warning in C.
+            let y = k.result(s, 0, "y")?;
+            k.for_("i", s.result(0)?.shape().elements(), |k, i| {
+                let value = finish(k, start.clone());
+                k.store(y, i, value);
+            });
+            return Ok(());
+        }
         let buffers = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
         plan.build(k, buffers, start, step, finish);
         Ok(())
@@ -147,7 +207,8 @@ impl RescaledSum {
             )));
         }
         let real = f64::from(scale_in) / f64::from(scale_out);
-        let multiplier = multiplier(Multiplier::from_real(real));
+        let rounding = s.result(0)?.quantized()?.rounding;
+        let multiplier = multiplier(Multiplier::from_real(real).rounded(rounding));
         let start = i64::from(zero_in) * -(count as i64);
         Ok(Self { start: start as i32, multiplier, zero_point })
     }
@@ -197,13 +258,31 @@ impl RescaledSum {
 /// It differs; TensorFlow Lite Micro refuses that as well.
 pub fn same_quantization(s: &Signature<'_>) -> Result<(), OpError> {
     let (x, y) = (s.operand(0)?, s.result(0)?);
-    if x.dtype() == DType::I8 && x.per_tensor()? != y.per_tensor()? {
+    if x.dtype() == DType::I8 && !integer::is_plain(s) && x.per_tensor()? != y.per_tensor()? {
         return Err(OpError::unsupported(format!(
             "\"{}\" and \"{}\" have different scales or zero points",
             x.name, y.name
         )));
     }
     Ok(())
+}
+
+/// Shared test: every type of plain integers, and nothing to reduce.
+#[cfg(test)]
+pub(super) fn check_integers<O: Into<super::Op>>(
+    more: &[DType],
+    make: impl Fn(ReduceAttributes) -> O,
+) {
+    use super::testing::{INTEGERS, Spec, check, check_data, extremes};
+    for &dtype in INTEGERS.iter().chain(more) {
+        let op = |axes: &[usize]| make(ReduceAttributes { axes: axes.to_vec(), keep_dims: false });
+        check(op(&[1]), &[Spec::of(dtype, &[2, 3, 4])], &[]);
+        check(op(&[1]), &[Spec::of(dtype, &[2, 0, 4])], &[]);
+        let data = TensorData::from_i128(dtype, &extremes(dtype)).expect("integers");
+        check_data(op(&[0]), data, &[]);
+    }
+    let op = make(ReduceAttributes { axes: vec![1], keep_dims: true });
+    check(op, &[Spec::f32(&[2, 0, 4])], &[]);
 }
 
 /// Shared test: which dimensions are reduced, with and without keeping them.

@@ -72,7 +72,7 @@ mod tests {
     fn int8_is_total() {
         let y = eval_i8(&Rsqrt, (1.0, 0), (0.01, 0), &[1, 4, 16, 0, -1]);
         assert_eq!(y, [100, 50, 25, 127, 127]);
-        assert_eq!(rsqrt_i8(1, Multiplier { mantissa: 1 << 30, exponent: 60 }), i32::MAX);
-        assert_eq!(rsqrt_i8(1, Multiplier { mantissa: 1 << 30, exponent: -31 }), 0);
+        assert_eq!(rsqrt_i8(1, Multiplier::of(1 << 30, 60)), i32::MAX);
+        assert_eq!(rsqrt_i8(1, Multiplier::of(1 << 30, -31)), 0);
     }
 }

@@ -77,7 +77,7 @@ impl Operator for ScatterElements {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_indices};
     use crate::tensor::{DType, TensorData};
 
     pub(crate) const REDUCTIONS: [Option<Combine>; 5] = [
@@ -105,5 +105,14 @@ mod tests {
         check(op.clone(), &[zeros, indices.clone(), Spec::of(DType::U64, &[2, 2])], &[]);
         let x = Spec::of(DType::Bool, &[2, 3]).constant(3);
         check(op, &[x, indices, Spec::of(DType::Bool, &[2, 2])], &[]);
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for reduction in REDUCTIONS {
+            let indices = Spec::of(DType::I64, &[3, 2, 5]);
+            let operands = [Spec::f32(&[3, 4, 5]), indices, Spec::f32(&[3, 2, 5])];
+            check_indices(ScatterElements { axis: 1, reduction }, &operands, &[]);
+        }
     }
 }

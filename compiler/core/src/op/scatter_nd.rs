@@ -60,7 +60,7 @@ impl Operator for ScatterNd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_indices};
     use crate::tensor::{DType, TensorData};
 
     #[test]
@@ -77,6 +77,15 @@ mod tests {
                 let indices = Spec::of(DType::I64, &[3, 2]).data(indices);
                 check(ScatterNd { reduction }, &[x(), indices, Spec::of(dtype, &[3, 3])], &[]);
             }
+        }
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        for dtype in [DType::I32, DType::I64] {
+            let operands =
+                [Spec::f32(&[3, 4, 5]), Spec::of(dtype, &[7, 2]), Spec::f32(&[7, 5])];
+            check_indices(ScatterNd { reduction: Some(Combine::Sum) }, &operands, &[]);
         }
     }
 }

@@ -30,7 +30,7 @@ fn rescale(s: &Signature<'_>) -> Result<Rescale, OpError> {
     Ok(Rescale {
         zero_points: [za, zb, zy],
         inputs: [a, b].map(|s| Multiplier::from_real(f64::from(s) / twice_max)),
-        output: Multiplier::from_real(output),
+        output: Multiplier::from_real(output).rounded(s.result(0)?.quantized()?.rounding),
         range: Activation::None.range_i8(y, zy),
     })
 }

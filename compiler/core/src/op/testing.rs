@@ -8,7 +8,7 @@ use crate::kir::bounds::Proof;
 use crate::kir::interp;
 use crate::lower::{self, Core};
 use crate::pass;
-use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, Rounding, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// An operand of a test case.
@@ -51,7 +51,12 @@ impl Spec {
     /// Quantization per index of `axis`, zero points 0.
     pub(crate) fn per_axis(mut self, axis: usize, scales: Vec<f32>) -> Self {
         let zero_points = vec![0; scales.len()];
-        self.quant = Some(QuantParams { scales, zero_points, axis: Some(axis) });
+        self.quant = Some(QuantParams {
+            axis: Some(axis),
+            scales,
+            zero_points,
+            rounding: Rounding::HalfAway,
+        });
         self
     }
 }
@@ -110,8 +115,59 @@ pub(crate) fn check(op: impl Into<Op>, operands: &[Spec], quant: &[(f32, i32)]) 
     }
 }
 
+/// The same for one result of any quantization.
+pub(crate) fn check_quant(op: impl Into<Op>, operands: &[Spec], quant: &QuantParams) {
+    let op = op.into();
+    for core in [Core::Generic, Core::CortexM4] {
+        for seed in 0..3 {
+            let graph = graph_with(&op, operands, std::slice::from_ref(quant));
+            let inputs = random_inputs(&graph, seed);
+            check_graph(&op, graph, &inputs, core);
+        }
+    }
+}
+
+/// The types of plain integers.
+pub(crate) const INTEGERS: [DType; 8] =
+    [DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64];
+
+/// The smallest, the largest and some small integers of a type.
+pub(crate) fn extremes(dtype: DType) -> Vec<i128> {
+    let (lo, hi) = super::integer::limits(dtype);
+    [lo, lo + 1, -7, -1, 0, 1, 2, 5, 31, 64, hi - 1, hi].into_iter().filter(|v| *v >= lo).collect()
+}
+
+/// Runs the test for a binary operator on every type of plain integers: random operands as given,
+/// and every pair of extreme ones.
+pub(crate) fn check_integers(op: impl Into<Op> + Clone, operands: impl Fn(DType) -> [Spec; 2]) {
+    for dtype in INTEGERS {
+        check(op.clone(), &operands(dtype), &[]);
+        let extremes = extremes(dtype);
+        let data = || TensorData::from_i128(dtype, &extremes).expect("integers");
+        let column = Spec::of(dtype, &[extremes.len(), 1]).data(data());
+        check(op.clone(), &[column, Spec::of(dtype, &[extremes.len()]).data(data())], &[]);
+    }
+}
+
+/// Runs the test for a unary operator on every type of plain integers.
+pub(crate) fn check_integers_unary(op: impl Into<Op> + Clone) {
+    for dtype in INTEGERS {
+        check_data(
+            op.clone(),
+            TensorData::from_i128(dtype, &extremes(dtype)).expect("integers"),
+            &[],
+        );
+    }
+}
+
 /// The graph of one operator on the given operands.
 pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Graph {
+    let quant: Vec<QuantParams> =
+        quant.iter().map(|&(s, z)| QuantParams::per_tensor(s, z)).collect();
+    graph_with(op, operands, &quant)
+}
+
+fn graph_with(op: &Op, operands: &[Spec], quant: &[QuantParams]) -> Graph {
     let mut graph = Graph::new();
     let mut ids = Vec::new();
     for (i, spec) in operands.iter().enumerate() {
@@ -129,7 +185,7 @@ pub(crate) fn graph_of(op: &Op, operands: &[Spec], quant: &[(f32, i32)]) -> Grap
     let value = |ty: TensorType, i: usize| Value {
         name: format!("result{i}"),
         ty,
-        quant: quant.get(i).or(quant.last()).map(|&(s, z)| QuantParams::per_tensor(s, z)),
+        quant: quant.get(i).or(quant.last()).cloned(),
     };
     // Inference may look at the declared result, so declare something first: enough results of a
     // dummy type, then the inferred ones.
@@ -187,7 +243,12 @@ pub(crate) fn eval_i8<const N: usize>(
 
 fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed: u64) {
     let graph = graph_of(op, operands, quant);
-    let inputs: Vec<Tensor> = graph
+    let inputs = random_inputs(&graph, seed);
+    check_graph(op, graph, &inputs, core);
+}
+
+fn random_inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
+    graph
         .inputs()
         .iter()
         .enumerate()
@@ -195,8 +256,7 @@ fn check_once(op: &Op, operands: &[Spec], quant: &[(f32, i32)], core: Core, seed
             let ty = graph.value(n.result(0)).expect("input").ty.clone();
             Tensor { shape: ty.shape.clone(), data: random(&ty, seed * 100 + i as u64) }
         })
-        .collect();
-    check_graph(op, graph, &inputs, core);
+        .collect()
 }
 
 fn check_graph(op: &Op, graph: Graph, inputs: &[Tensor], core: Core) {

@@ -143,7 +143,7 @@ impl Operator for TopK {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check, check_data};
+    use crate::op::testing::{Spec, check, check_data, check_indices};
 
     #[test]
     fn lowering_equals_evaluation() {
@@ -163,5 +163,11 @@ mod tests {
         check_data(op, TensorData::F32(vec![1.0, f32::NAN, 2.0, 1.0, 2.0, f32::NAN]), &[]);
         let op = TopK { axis: 0, k: 4, largest: false, index: DType::I32 };
         assert_eq!(op.best(&[3, 1, 3, 1, 2]), [1, 3, 4, 0]);
+    }
+
+    #[test]
+    fn no_input_leaves_the_buffers() {
+        let op = TopK { axis: 1, k: 5, largest: true, index: DType::I64 };
+        check_indices(op, &[Spec::f32(&[2, 7, 3])], &[]);
     }
 }

@@ -74,6 +74,9 @@ impl Operator for TransposeConv {
         s.expect_operands(2, 3)?;
         let g = self.geometry(s)?;
         weights::check(s, g.out_channels, 0)?;
+        if weights::zero_point(s)? != 0 {
+            return Err(OpError::unsupported("weights with a zero point are not supported"));
+        }
         let dims = vec![g.batch, g.y.output, g.x.output, g.out_channels];
         let shape = Shape::checked(dims)
             .ok_or_else(|| OpError::invalid("the result has more than 2^31 - 1 elements"))?;
@@ -134,7 +137,7 @@ impl Operator for TransposeConv {
         let (bias, finish, pad) =
             weights::lower(s, k, g.out_channels, self.activation, |_, _| [].iter())?;
         let output = k.result(s, 0, "y")?;
-        g.build(k, &ConvBuffers { input, weights, bias, output, pad }, &finish);
+        g.build(k, &ConvBuffers { input, weights, bias, output, pad, zero_weights: 0 }, &finish);
         Ok(())
     }
 }

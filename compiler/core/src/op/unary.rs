@@ -1,8 +1,8 @@
 //! What elementwise unary operators have in common. Not an operator itself.
 
-use super::{Elements, OpError, Signature};
+use super::{Elements, OpError, Signature, integer};
 use crate::kernels::elementwise;
-use crate::kir::{Expr, KernelBuilder};
+use crate::kir::{Expr, KernelBuilder, Ty};
 use crate::numeric::Multiplier;
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
@@ -21,6 +21,50 @@ pub fn infer(s: &Signature<'_>, accepted: &[DType]) -> Result<Vec<TensorType>, O
         s.result(0)?.per_tensor()?;
     }
     Ok(vec![x.ty.clone()])
+}
+
+/// [`infer`], and plain integers.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_numeric(s: &Signature<'_>, accepted: &[DType]) -> Result<Vec<TensorType>, OpError> {
+    if !integer::is_plain(s) {
+        return infer(s, accepted);
+    }
+    s.expect_operands(1, 1)?;
+    Ok(vec![s.operand(0)?.ty.clone()])
+}
+
+/// Applies `f` to plain integers; the result wraps to its own type.
+///
+/// # Errors
+/// Any other type.
+pub fn eval_int(
+    s: &Signature<'_>,
+    inputs: &[&Tensor],
+    f: impl Fn(i128) -> i128,
+) -> Result<Vec<Tensor>, OpError> {
+    let x = inputs.first().ok_or_else(|| OpError::types(s))?;
+    let values = x.data.to_i128().ok_or_else(|| OpError::types(s))?;
+    let values: Vec<i128> = values.into_iter().map(f).collect();
+    let data = TensorData::from_i128(x.data.dtype(), &values).ok_or_else(|| OpError::types(s))?;
+    Ok(vec![Tensor { shape: x.shape.clone(), data }])
+}
+
+/// The kernel of plain integers; `f` gets them named and converted to `ty`.
+///
+/// # Errors
+/// No operand.
+pub fn lower_int(
+    s: &Signature<'_>,
+    k: &mut KernelBuilder,
+    ty: Ty,
+    f: impl Fn(Expr) -> Expr,
+) -> Result<(), OpError> {
+    let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
+    let n = s.result(0)?.shape().elements();
+    elementwise::unary(k, n, x, y, |k, v| f(k.let_("v", v.cast(ty))));
+    Ok(())
 }
 
 /// Applies `real` to float32 elements or `int8` to int8 elements.

@@ -15,7 +15,8 @@ use crate::tensor::{DType, Tensor};
 pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpError> {
     check_types(s, channels, axis)?;
     let w = s.operand(1)?;
-    if w.dtype() == DType::I8 && w.quantized()?.zero_points.iter().any(|&z| z != 0) {
+    let allowed = zero_point_allowed(s);
+    if w.dtype() == DType::I8 && !allowed && w.quantized()?.zero_points.iter().any(|&z| z != 0) {
         return Err(OpError::unsupported(format!(
             "weights \"{}\" have a zero point other than 0",
             w.name
@@ -23,6 +24,25 @@ pub fn check(s: &Signature<'_>, channels: usize, axis: usize) -> Result<(), OpEr
         .help("int8 weights are symmetric in TFLite; quantize the model again"));
     }
     Ok(())
+}
+
+/// ONNX has asymmetric weights; the kernels take one zero point for all of them. TensorFlow Lite Micro
+/// would ignore it.
+fn zero_point_allowed(s: &Signature<'_>) -> bool {
+    let is_onnx = |q: &crate::tensor::QuantParams| q.rounding == crate::tensor::Rounding::HalfEven;
+    let result = s.results.first().and_then(|r| r.quant);
+    let weights = s.operands.get(1).and_then(|w| w.quant);
+    result.is_some_and(is_onnx) && weights.is_some_and(|q| q.zero_points.len() == 1)
+}
+
+/// Zero point of the weights; 0 for floats.
+///
+/// # Errors
+/// There are no weights.
+pub fn zero_point(s: &Signature<'_>) -> Result<i32, OpError> {
+    let w = s.operand(1)?;
+    let quant = w.quant.filter(|_| w.dtype() == DType::I8);
+    Ok(quant.map_or(0, crate::tensor::QuantParams::zero_point))
 }
 
 /// [`check`] without the demand that weights are symmetric.
@@ -67,8 +87,8 @@ pub fn check_types(s: &Signature<'_>, channels: usize, axis: usize) -> Result<()
 /// Missing quantization.
 pub fn multipliers(s: &Signature<'_>, channels: usize) -> Result<Vec<Multiplier>, OpError> {
     let (x, _) = s.operand(0)?.per_tensor()?;
-    let (y, _) = s.result(0)?.per_tensor()?;
-    let w = s.operand(1)?.quantized()?;
+    s.result(0)?.per_tensor()?;
+    let (y, w) = (s.result(0)?.quantized()?, s.operand(1)?.quantized()?);
     if w.scales.len() != 1 && w.scales.len() != channels {
         return Err(OpError::invalid("as many weight scales as output channels expected"));
     }
@@ -145,7 +165,7 @@ pub fn fold<'a, I: Iterator<Item = &'a i8>>(
         _with_bias => Some(constant(s, 2)?.as_i32().ok_or_else(|| OpError::types(s))?),
     };
     let (_, zero_in) = s.operand(0)?.per_tensor()?;
-    fold_zero_point(bias, channels, zero_in, |c| per_channel(c, weights))
+    fold_zero_point(bias, channels, (zero_in, zero_point(s)?), |c| per_channel(c, weights))
 }
 
 /// Operands and parameters of an int8 layer for reference evaluation.

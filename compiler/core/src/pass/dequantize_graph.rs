@@ -5,9 +5,9 @@
 use super::Pass;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
-use crate::numeric::{Rounding, dequantize as dequantize_one};
+use crate::numeric::dequantize as dequantize_one;
 use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
-use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// Activations become real numbers without rounding.
@@ -200,7 +200,7 @@ fn bias_quantization(graph: &Graph, user: NodeId, operand: usize) -> Option<Quan
     let scales: Vec<f32> =
         w.scales.iter().map(|&s| (f64::from(s) * f64::from(x.scale())) as f32).collect();
     let axis = (scales.len() > 1).then_some(0);
-    Some(QuantParams { zero_points: vec![0; scales.len()], scales, axis })
+    Some(QuantParams { zero_points: vec![0; scales.len()], scales, axis, rounding: x.rounding })
 }
 
 /// scale * (q - zero point), one scale per index of the axis or one for all.
@@ -296,7 +296,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
     let quantized = Value {
         name: format!("{}/quantized", was.name),
         ty: TensorType::new(DType::I8, was.ty.shape.clone()),
-        quant: Some(quant),
+        quant: Some(quant.half_even()),
     };
     let real = Value {
         name: was.name.clone(),
@@ -304,7 +304,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
         quant: None,
     };
     let q = graph.add_with(
-        Quantize { rounding: Rounding::HalfEven }.into(),
+        Quantize.into(),
         &[at],
         vec![quantized],
         from.clone(),
@@ -341,7 +341,12 @@ mod tests {
         let per_tensor = |scale, zero| Some(QuantParams::per_tensor(scale, zero));
         let x = value("x", DType::I8, &[1, 2], per_tensor(0.5, 3));
         let x = graph.add(Input { ty: x.ty.clone() }.into(), vec![x], Origin::default()).result(0);
-        let quant = QuantParams { scales: vec![0.25, 2.0], zero_points: vec![0, 0], axis: Some(0) };
+        let quant = QuantParams {
+            scales: vec![0.25, 2.0],
+            zero_points: vec![0, 0],
+            axis: Some(0),
+            ..QuantParams::per_tensor(1.0, 0)
+        };
         let constant = |graph: &mut Graph, value: Value, data| {
             let tensor = Arc::new(Tensor { shape: value.ty.shape.clone(), data });
             graph.add(Constant { tensor }.into(), vec![value], Origin::default()).result(0)
@@ -387,8 +392,12 @@ mod tests {
     #[test]
     fn dequantized_weights_are_found_again() {
         let q = Tensor { shape: Shape(vec![2, 2]), data: TensorData::I8(vec![-128, 0, 5, 127]) };
-        let quant =
-            QuantParams { scales: vec![0.013, 1.7e-4], zero_points: vec![0, 3], axis: Some(1) };
+        let quant = QuantParams {
+            scales: vec![0.013, 1.7e-4],
+            zero_points: vec![0, 3],
+            axis: Some(1),
+            ..QuantParams::per_tensor(1.0, 0)
+        };
         let real = real_numbers(&q, &quant).expect("integers");
         assert_eq!(quantized_again(&real, Some(&quant)), Some(q));
         let other = Tensor { data: TensorData::F32(vec![0.1; 4]), ..real };

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::op::{
     Concat, Constant, FullyConnected, Mean, Op, Operator, Pad, ReduceAttributes, ReduceMax,
-    ReduceMin, Reshape, Signature, Slice, Split, Sum, Transpose, ValueInfo,
+    ReduceMin, ReduceProd, Reshape, Signature, Slice, Split, Sum, Transpose, ValueInfo,
 };
 use crate::tensor::{Shape, Tensor, TensorType};
 use std::sync::Arc;
@@ -53,14 +53,17 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::LeakyRelu(_)
         | Op::Log(_)
         | Op::Logistic(_)
+        | Op::Math(_)
         | Op::Neg(_)
         | Op::Relu(_)
-        | Op::Round(_)
         | Op::Rsqrt(_)
+        | Op::Sign(_)
         | Op::Sqrt(_)
         | Op::Square(_)
         | Op::Tanh(_)
+        | Op::BitCast(_)
         | Op::Cast(_)
+        | Op::CastFloat8(_)
         | Op::Quantize(_)
         | Op::Dequantize(_) => unary(graph, id),
         Op::Add(_)
@@ -70,7 +73,13 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Maximum(_)
         | Op::Minimum(_)
         | Op::SquaredDifference(_)
-        | Op::PRelu(_) => binary(graph, id),
+        | Op::Compare(_)
+        | Op::Bitwise(_)
+        | Op::Shift(_)
+        | Op::Mod(_)
+        | Op::Pow(_)
+        | Op::Select(_)
+        | Op::PRelu(_) => broadcasting(graph, id),
         Op::Concat(c) => concat(graph, id, c.axis),
         Op::Pad(p) => pad(graph, id, &p),
         Op::Slice(s) => slice(graph, id, &s),
@@ -79,6 +88,7 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         Op::Sum(a) => reduce(graph, id, a.0, |a| Sum(a).into()),
         Op::ReduceMax(a) => reduce(graph, id, a.0, |a| ReduceMax(a).into()),
         Op::ReduceMin(a) => reduce(graph, id, a.0, |a| ReduceMin(a).into()),
+        Op::ReduceProd(a) => reduce(graph, id, a.0, |a| ReduceProd(a).into()),
         Op::FullyConnected(f) => fully_connected(graph, id, &f),
         Op::Reshape(r) => merge_reshapes(graph, id, &r.shape),
         Op::Input(_)
@@ -92,6 +102,7 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Cumulative(_)
         | Op::DepthToSpace(_)
         | Op::DepthwiseConv2d(_)
+        | Op::Determinant(_)
         | Op::Gather(_)
         | Op::GatherElements(_)
         | Op::GatherNd(_)
@@ -104,6 +115,7 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
         | Op::Pack(_)
         | Op::ResizeBilinear(_)
         | Op::ResizeNearest(_)
+        | Op::RoiAlign(_)
         | Op::ScatterElements(_)
         | Op::ScatterNd(_)
         | Op::Rnn(_)
@@ -212,25 +224,25 @@ fn unary(graph: &mut Graph, id: NodeId) -> Option<()> {
     sink(graph, id, op, &[source], &p)
 }
 
-/// Both operands transposed alike, or one of them constant.
-fn binary(graph: &mut Graph, id: NodeId) -> Option<()> {
+/// All operands transposed alike, but for constant ones and scalars.
+fn broadcasting(graph: &mut Graph, id: NodeId) -> Option<()> {
     let operands = graph.operands(id);
-    let [a, b] = operands.as_slice() else { return None };
-    let (found_a, found_b) = (transposed(graph, *a), transposed(graph, *b));
-    let p = found_a.as_ref().or(found_b.as_ref())?.1.clone();
+    let p = operands.iter().find_map(|&v| transposed(graph, v))?.1;
     // Broadcasting aligns the last dimensions: a shorter transposed operand would align anew.
     if graph.get(id)?.results.first()?.ty.shape.rank() != p.len() {
         return None;
     }
-    let side = |graph: &mut Graph, value: ValueId, found: Option<(ValueId, Vec<usize>)>| match found
-    {
-        Some((source, q)) => (q == p).then_some(source),
-        None => constant_before(graph, id, value, &p),
-    };
-    let x = side(graph, *a, found_a)?;
-    let y = side(graph, *b, found_b)?;
+    let mut sources = Vec::new();
+    for &value in &operands {
+        let source = match transposed(graph, value) {
+            Some((source, q)) => (q == p).then_some(source),
+            None if graph.value(value)?.ty.shape.rank() == 0 => Some(value),
+            None => constant_before(graph, id, value, &p),
+        };
+        sources.push(source?);
+    }
     let op = graph.get(id)?.op.clone();
-    sink(graph, id, op, &[x, y], &p)
+    sink(graph, id, op, &sources, &p)
 }
 
 /// The constant that, transposed by `p`, broadcasts as `value` does.
@@ -361,7 +373,7 @@ mod tests {
     use crate::evaluate;
     use crate::kernels::window::Padding;
     use crate::numeric::Activation;
-    use crate::op::{Add, Conv2d, Input, Relu, Softmax};
+    use crate::op::{Add, Compare, Conv2d, Input, Relation, Relu, Select, Softmax};
     use crate::tensor::{DType, TensorData};
 
     const LAST: [usize; 4] = [0, 2, 3, 1];
@@ -453,6 +465,20 @@ mod tests {
         let mean = n.add(Mean(axes), &[sum]);
         let y = n.add(Softmax { beta: 1.0 }, &[mean]);
         n.check(&[y], 1);
+    }
+
+    #[test]
+    fn choices_let_transposes_through() {
+        let mut n = Net(Graph::new());
+        let x = n.input(&[1, 3, 4, 5]);
+        let a = n.conv(x, 4);
+        let limit = n.constant(&[4, 1, 1]);
+        let above = n.add(Compare { relation: Relation::Greater }, &[a, limit]);
+        let zero = n.constant(&[]);
+        let chosen = n.add(Select, &[above, a, zero]);
+        let y = n.conv(chosen, 2);
+        // One at the input, one at the output.
+        n.check(&[y], 2);
     }
 
     #[test]

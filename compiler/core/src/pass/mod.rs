@@ -10,6 +10,7 @@ mod remove_dead;
 mod tabulate;
 
 pub use dequantize_graph::input_quantization;
+pub use fuse_quantization::{float_reason, is_quantized};
 
 use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, verify};

@@ -36,6 +36,8 @@ pub struct Request {
     pub rtol: f64,
     /// See `rtol`.
     pub atol: f64,
+    /// Tolerance of integer results.
+    pub steps: u64,
 }
 
 impl Default for Request {
@@ -48,6 +50,7 @@ impl Default for Request {
             layers: false,
             rtol: 1e-5,
             atol: 1e-5,
+            steps: 0,
         }
     }
 }
@@ -183,7 +186,7 @@ pub fn verify(
             }
         };
         for (o, comparison) in outputs.iter_mut().enumerate() {
-            comparison.add(&got[k][o], &want[o], request.rtol, request.atol);
+            comparison.add(&got[k][o], &want[o], request);
         }
     }
     let against =

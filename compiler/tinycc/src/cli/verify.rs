@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// Absolute tolerance of float32 results.
     #[arg(long, value_name = "X", default_value_t = 1e-5)]
     atol: f64,
+    /// Integer results may be this many steps apart, for example 1 for quantized ONNX models.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    steps: u64,
     /// Whose code to check; `tinycc targets` lists the choices.
     #[arg(long, value_name = "TARGET", default_value = "c")]
     target: String,
@@ -75,6 +78,7 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         layers: args.layers,
         rtol: args.rtol,
         atol: args.atol,
+        steps: args.steps,
     };
     let options = Options {
         target: args.target.clone(),

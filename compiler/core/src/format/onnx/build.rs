@@ -157,7 +157,7 @@ impl Builder<'_> {
         operands: &[ValueId],
         quant: Option<QuantParams>,
     ) -> Result<Vec<ValueId>, OpError> {
-        let is_conversion = matches!(op, Op::Cast(_));
+        let is_conversion = matches!(op, Op::Cast(_) | Op::CastFloat8(_) | Op::BitCast(_));
         let storage = operands.iter().map(|&v| self.ty(v).dtype).find(|d| d.is_storage_float());
         let Some(storage) = storage.filter(|_| !is_conversion) else {
             return self.add_plain(op, operands, quant);
@@ -206,7 +206,8 @@ impl Builder<'_> {
         operands: &[ValueId],
         quant: Option<QuantParams>,
     ) -> Result<Vec<ValueId>, OpError> {
-        if let Some(known) = self.memo.find(&op, operands).filter(|_| quant.is_none()) {
+        let known = if quant.is_none() { self.memo.find(&op, operands) } else { None };
+        if let Some(known) = known {
             return Ok(known);
         }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());

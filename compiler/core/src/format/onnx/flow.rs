@@ -12,7 +12,12 @@ use onnx_protobuf::GraphProto;
 type FlowFn = fn(&mut Reader<'_>, &Site<'_>) -> Results;
 
 /// ONNX name, and first opset of the definition that is read, sorted by name.
-const FLOW: &[(&str, i64, FlowFn)] = &[("If", 1, choose), ("Loop", 1, unroll), ("Scan", 9, scan)];
+const FLOW: &[(&str, i64, FlowFn)] = &[
+    ("If", 1, choose),
+    ("Loop", 1, unroll),
+    ("Scan", 9, scan),
+    ("ai.onnx.preview::FlexAttention", 1, super::flex::attention),
+];
 
 /// Names of the operators with graphs inside, and the first opset they are read in.
 pub fn operators() -> impl Iterator<Item = (&'static str, i64)> {

@@ -5,8 +5,8 @@ use super::scope::Scope;
 use super::tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::format::bind::bind;
-use crate::graph::Value;
-use crate::op::{Cast, Constant, Input, Op};
+use crate::graph::{Value, ValueId};
+use crate::op::{Cast, Constant, Input, Op, Operator, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use onnx_protobuf::tensor_shape_proto::Dimension;
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
@@ -44,7 +44,11 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
                 let value = Value { name: info.name.clone(), ty: ty.clone(), quant: None };
                 let node = reader.graph.add(op, vec![value.clone()], origin.clone());
                 let mut result = node.result(0);
-                if ty.dtype != dtype {
+                if let Some(tensor) = converted(reader, result, dtype) {
+                    let value = Value { ty: tensor.ty(), ..value };
+                    let op = Constant { tensor: Arc::new(tensor) };
+                    result = reader.graph.add(op.into(), vec![value], origin.clone()).result(0);
+                } else if ty.dtype != dtype {
                     let ty = TensorType::new(dtype, ty.shape);
                     let (op, value) = (Cast { to: dtype }.into(), Value { ty, ..value });
                     let cast = reader.graph.add_with(op, &[result], vec![value], origin.clone());
@@ -60,6 +64,14 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
         let d = Diagnostic::new(Code::BadOption, scope.origin().clone(), message);
         reader.problems.push(d.help(format!("the inputs are: {}", names.join(", "))));
     }
+}
+
+/// A constant as the type the file declares, if it has another one.
+fn converted(reader: &Reader<'_>, value: ValueId, dtype: DType) -> Option<Tensor> {
+    let Op::Constant(c) = &reader.graph.get(value.node)?.op else { return None };
+    let differs = c.tensor.data.dtype() != dtype;
+    let cast = || Cast { to: dtype }.eval(&Signature::default(), &[&c.tensor]).ok()?.pop();
+    differs.then(cast).flatten()
 }
 
 fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
@@ -182,4 +194,53 @@ fn static_dims(
     let message = format!("the input's shape {shape} is open");
     let help = format!("give it: --input-shape {}={shape} with numbers for ?", info.name);
     Err(Diagnostic::new(Code::DynamicShape, Default::default(), message).help(help).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::ReadOptions;
+    use crate::format::onnx::testing::models::{graph, input, model, node, output};
+    use onnx_protobuf::tensor_shape_proto::dimension;
+    use onnx_protobuf::{Message, ValueInfoProto, type_proto};
+    use std::collections::BTreeMap;
+
+    /// An input whose extents of 0 are named `T`.
+    fn open(name: &str, shape: &[usize]) -> ValueInfoProto {
+        let mut info = input(name, shape);
+        if let Some(type_proto::Value::TensorType(t)) =
+            info.type_.as_mut().and_then(|t| t.value.as_mut())
+        {
+            for dim in t.shape.as_mut().into_iter().flat_map(|s| &mut s.dim) {
+                if dim.value == Some(dimension::Value::DimValue(0)) {
+                    dim.value = Some(dimension::Value::DimParam("T".into()));
+                }
+            }
+        }
+        info
+    }
+
+    #[test]
+    fn a_named_extent_given_for_one_input_holds_for_all() {
+        let inputs = vec![open("a", &[2, 0]), open("b", &[0, 0, 3])];
+        let nodes = vec![node("Neg", &["a"], &["y"]), node("Neg", &["b"], &["z"])];
+        let m = model(17, graph(nodes, inputs, vec![output("y"), output("z")]));
+        let bytes = m.write_to_bytes().expect("serialises");
+        let read = |shapes: &[(&str, &[usize])]| {
+            let pair = |(name, dims): &(&str, &[usize])| ((*name).to_string(), dims.to_vec());
+            let input_shapes: BTreeMap<_, _> = shapes.iter().map(pair).collect();
+            let options = ReadOptions { input_shapes, ..ReadOptions::default() };
+            super::super::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
+                let shape =
+                    |v: &crate::graph::ValueId| graph.value(*v).map(|v| v.ty.shape.0.clone());
+                graph.outputs().iter().filter_map(shape).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(read(&[("a", &[2, 5])]), Ok(vec![vec![2, 5], vec![5, 5, 3]]));
+        assert_eq!(read(&[("b", &[1, 7, 3])]).expect("reads")[0], [2, 1]);
+        let message = read(&[]).expect_err("open");
+        assert!(
+            message.contains("help: give it: --input-shape a=2x? with numbers for ?"),
+            "{message}"
+        );
+    }
 }

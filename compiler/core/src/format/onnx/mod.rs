@@ -6,10 +6,10 @@
 mod attribute;
 mod build;
 mod external;
+mod flex;
 mod flow;
 mod function;
 mod inputs;
-mod ints;
 pub mod ops;
 mod order;
 mod quant;

@@ -6,7 +6,8 @@ use super::build::{Builder, Memo};
 use super::function::Functions;
 use super::ops::{Context, find};
 use super::scope::{Entry, Scope};
-use super::{external, flow, inputs, ints, order, tensor, wire};
+use super::wire::WireError;
+use super::{external, flow, inputs, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opsets of the default domain that the readers know.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 /// Constants computed while reading must not fill the memory: they may take this, and some times what
 /// the file has.
 const MAX_FOLDED_BYTES: usize = 64 << 20;
@@ -36,15 +37,16 @@ const MAX_DEPTH: usize = 32;
 /// # Errors
 /// No ONNX file, or not all of one.
 pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostics> {
-    let checked = wire::check(bytes).map_err(|e| e.to_string());
-    let model = checked
-        .and_then(|()| ModelProto::parse_from_bytes(bytes).map_err(|e| e.to_string()))
-        .map_err(|e| {
-            let message = format!("not a complete ONNX model: {e}");
-            Diagnostic::new(Code::NotAModel, file.clone(), message)
-                .help("the file may be truncated; export or download it again")
-        })?;
-    Ok(model)
+    let problem = |code, message: String| Diagnostic::new(code, file.clone(), message);
+    let incomplete = |why: &dyn std::fmt::Display| {
+        problem(Code::NotAModel, format!("not a complete ONNX model: {why}"))
+            .help("the file may be truncated; export or download it again")
+    };
+    wire::check(bytes).map_err(|e| match e {
+        WireError::Length(_) | WireError::Tag(_) => incomplete(&e),
+        WireError::Nesting | WireError::Size => problem(Code::MalformedModel, e.to_string()),
+    })?;
+    Ok(ModelProto::parse_from_bytes(bytes).map_err(|e| incomplete(&e))?)
 }
 
 /// Reads a model.
@@ -316,19 +318,6 @@ impl Reader<'_> {
         let opset = site.scope.opset;
         let read = find(operator, opset).ok_or_else(|| unknown(site.node, opset))?;
         let mut builder = self.builder(site);
-        if let [Some(a)] = operands.as_slice()
-            && let Some(x) = builder.data(*a)
-            && let Some(folded) = ints::unary(operator, &x)?
-        {
-            return Ok(vec![builder.constant(folded)]);
-        }
-        if let [Some(a), Some(b)] = operands.as_slice()
-            && let (Some(x), Some(y)) = (builder.data(*a), builder.data(*b))
-            && let Some(folded) = ints::binary(operator, &x, &y, *builder.budget)?
-        {
-            *builder.budget -= folded.ty().bytes();
-            return Ok(vec![builder.constant(folded)]);
-        }
         let mut operands = operands;
         if !takes_quantized(operator) {
             // To it they are plain integers: their quantization is that of other readers.

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// What the repeated graph of Loop and Scan is called.
 pub const LOOP_BODY: &str = "body";
 
+/// Steps of the way to an inner node that messages show.
+const SHOWN_STEPS: usize = 4;
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -127,7 +130,9 @@ impl<'s> Scope<'s> {
             return Origin { index: Some(index), operator, ..self.origin.clone() };
         }
         let step = format!("{} node {index} {operator}", self.part);
-        let outer = self.origin.inner.as_str();
+        // The way to a function that calls itself is long and says nothing.
+        let is_deep = self.depth > SHOWN_STEPS;
+        let outer = if is_deep { "..." } else { self.origin.inner.as_str() };
         let separator = if outer.is_empty() { "" } else { ", " };
         let inner = format!("{outer}{separator}{}", step.trim_start());
         Origin { inner, ..self.origin.clone() }

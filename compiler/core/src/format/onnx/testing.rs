@@ -78,6 +78,15 @@ impl Case {
         self
     }
 
+    /// A constant operand of another integer type, by its number in the format.
+    pub fn typed(mut self, shape: &[usize], data_type: i32, data: &[i32]) -> Self {
+        let name = self.operand();
+        let (dims, int32_data) = (dims(shape), data.to_vec());
+        let t = TensorProto { name, dims, int32_data, data_type, ..TensorProto::default() };
+        self.graph.initializer.push(t);
+        self
+    }
+
     /// An operand that is left out.
     pub fn none(mut self) -> Self {
         self.node.input.push(String::new());

@@ -163,9 +163,9 @@ impl fmt::Display for WireError {
             }
             WireError::Tag(at) => write!(f, "there is no field of an ONNX file at byte {at}"),
             WireError::Nesting => {
-                write!(f, "its graphs, nodes and types are nested more than {MAX_NESTING} deep")
+                write!(f, "graphs, nodes and types are nested more than {MAX_NESTING} deep")
             }
-            WireError::Size => write!(f, "it has far more messages than its size allows"),
+            WireError::Size => write!(f, "the file has far more messages than its size allows"),
         }
     }
 }

@@ -122,6 +122,7 @@ mod tests {
             scales: vec![1.0, 10.0, 100.0],
             zero_points: vec![0, 0, 1],
             axis: Some(1),
+            ..QuantParams::per_tensor(1.0, 0)
         };
         let stored = Stored::new(&tensor, Some(&quant));
         let real = |s: &Stored| s.real().expect("integers").as_f32().expect("floats").to_vec();

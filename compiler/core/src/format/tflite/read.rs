@@ -9,7 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::format::bind::bind;
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, Input};
+use crate::op::{Constant, Input, Op, OpError, Signature};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
@@ -439,7 +439,10 @@ impl<'a> Reader<'a> {
         let inferred = self
             .graph
             .get(node)
-            .map(|n| n.op.infer(&self.graph.signature(node)))
+            .map(|n| {
+                let signature = self.graph.signature(node);
+                are_quantized(&n.op, &signature).and_then(|()| n.op.infer(&signature))
+            })
             .unwrap_or(Ok(Vec::new()));
         match inferred {
             Err(error) => return self.problems.push(error.into_diagnostic(origin)),
@@ -488,4 +491,34 @@ fn unknown_help(name: &str) -> String {
             .into();
     }
     "`tinycc ops` lists the supported operators".into()
+}
+
+/// The core computes with integers as they are; TFLite has that for 32 bits and more only. Narrower
+/// ones stand for reals, and a file without their scales is wrong.
+///
+/// # Errors
+/// Arithmetic on narrow integers that are not quantized.
+fn are_quantized(op: &Op, s: &Signature<'_>) -> Result<(), OpError> {
+    let is_arithmetic = matches!(
+        op,
+        Op::Abs(_)
+            | Op::Add(_)
+            | Op::Div(_)
+            | Op::Maximum(_)
+            | Op::Minimum(_)
+            | Op::Mul(_)
+            | Op::Neg(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMin(_)
+            | Op::Sub(_)
+            | Op::Sum(_)
+    );
+    for x in s.operands.iter().filter(|_| is_arithmetic) {
+        if x.dtype() == DType::I8 {
+            x.quantized()?;
+        } else if x.dtype().is_int() && x.dtype().size() < 4 {
+            return Err(OpError::types(s));
+        }
+    }
+    Ok(())
 }

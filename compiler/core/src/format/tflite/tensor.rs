@@ -4,7 +4,7 @@
 use super::generated as fb;
 use crate::diagnostic::{Code, Diagnostic, Origin};
 use crate::graph::verify::check_quant;
-use crate::tensor::{DType, QuantParams, Shape};
+use crate::tensor::{DType, QuantParams, Rounding, Shape};
 
 /// What a tensor is in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ pub(super) fn quantization(
             Some(usize::try_from(axis).map_err(|_| format!("quantized dimension {axis}"))?)
         }
     };
-    let quant = QuantParams { scales, zero_points, axis };
+    let quant = QuantParams { scales, zero_points, axis, rounding: Rounding::HalfAway };
     match check_quant(&quant, shape) {
         Ok(()) => Ok(Some(quant)),
         // Only int8 values are computed with. Old converters left wrong dimensions on int32

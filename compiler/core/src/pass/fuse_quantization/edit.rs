@@ -58,7 +58,7 @@ pub fn integers(graph: &Graph, float: ValueId) -> Option<(Vec<i32>, QuantParams)
         let p = i / inner % extent.max(1);
         let (scale, zero_point) = (quant.scales.get(p)?, quant.zero_points.get(p)?);
         // The float is scale * (q - zero point), rounded once: dividing finds q again.
-        Some((f64::from(x) / f64::from(*scale)).round() as i32 + zero_point)
+        Some(((f64::from(x) / f64::from(*scale)).round() as i32).saturating_add(*zero_point))
     };
     let data = floats.iter().enumerate().map(one).collect::<Option<Vec<_>>>()?;
     Some((data, quant))
@@ -105,6 +105,6 @@ pub fn accepts(graph: &Graph, id: NodeId) -> bool {
 pub fn int8_like(graph: &Graph, value: ValueId, scale: f32, zero_point: i32) -> Option<Value> {
     let mut value = graph.value(value)?.clone();
     value.ty.dtype = DType::I8;
-    value.quant = Some(QuantParams::per_tensor(scale, zero_point));
+    value.quant = Some(QuantParams::per_tensor(scale, zero_point).half_even());
     Some(value)
 }

@@ -5,7 +5,7 @@ use super::edit::{dequantized, is_sole_use, replace};
 use super::quantize;
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::numeric::dequantize;
-use crate::op::{Dequantize, Op, Quantize, Reshape, Signature, Table, ValueInfo};
+use crate::op::{Dequantize, Op, Reshape, Signature, Table, ValueInfo};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ struct Chain {
 }
 
 /// Quantize of a function of one dequantized element.
-pub fn tabulate(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+pub fn tabulate(graph: &mut Graph, id: NodeId) -> Option<()> {
     let float = *graph.operands(id).first()?;
-    if part(graph, id, q, float).is_some() {
+    if part(graph, id, float).is_some() {
         return Some(());
     }
     let result = graph.get(id)?.results.first()?;
@@ -37,8 +37,8 @@ pub fn tabulate(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
     if graph.value(source)?.ty.shape != chain.shape {
         return None;
     }
-    let (scale, zero_point) = (quant.scale(), quant.zero_point());
-    let one = |&y: &f32| q.rounding.quantize_i8(y, scale, zero_point);
+    let (scale, zero_point, rounding) = (quant.scale(), quant.zero_point(), quant.rounding);
+    let one = |&y: &f32| rounding.quantize_i8(y, scale, zero_point);
     let values: Vec<i8> = y.iter().map(one).collect();
     let node = float.node;
     if values.iter().copied().eq(-128..=127) {
@@ -51,7 +51,7 @@ pub fn tabulate(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
 
 /// Quantize of a rectified layer: the layer is quantized, then rectified. Both cut off the same, as
 /// quantizing keeps the order. This brings Quantize to layers whose activation could not be fused.
-fn part(graph: &mut Graph, id: NodeId, q: &Quantize, float: ValueId) -> Option<()> {
+fn part(graph: &mut Graph, id: NodeId, float: ValueId) -> Option<()> {
     let Op::Relu(_) = graph.get(float.node)?.op else { return None };
     let x = *graph.operands(float.node).first()?;
     let is_layer = dequantized(graph, x).is_none() && graph.value(x)?.ty.dtype == DType::F32;
@@ -61,7 +61,7 @@ fn part(graph: &mut Graph, id: NodeId, q: &Quantize, float: ValueId) -> Option<(
     }
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let (value, origin) = (graph.value(x)?.clone(), graph.get(float.node)?.origin.clone());
-    let int8 = quantize(graph, x, q, quant, &origin)?;
+    let int8 = quantize(graph, x, quant, &origin)?;
     let back = graph.add_with(Dequantize.into(), &[int8], vec![value], origin);
     graph.connect(back.result(0), float.node, 0);
     Some(())

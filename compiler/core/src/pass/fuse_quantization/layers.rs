@@ -150,7 +150,8 @@ impl Weights {
         let extent = *dims.get(axis)?;
         let of = |i: usize| i / inner % extent.max(1);
         let zero = |i: usize| *quant.zero_points.get(of(i)).unwrap_or(&quant.zero_point());
-        let centred: Vec<i32> = data.iter().enumerate().map(|(i, &q)| q - zero(i)).collect();
+        let centred: Vec<i32> =
+            data.iter().enumerate().map(|(i, &q)| q.saturating_sub(zero(i))).collect();
         let mut reach = vec![0i64; extent];
         for (i, w) in centred.iter().enumerate() {
             *reach.get_mut(of(i))? += i64::from(w.unsigned_abs());

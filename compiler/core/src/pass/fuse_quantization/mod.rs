@@ -25,7 +25,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use crate::op::{Dequantize, FlipSign, MaxPool2d, Op, Quantize, Reshape};
 use crate::tensor::{DType, QuantParams};
 use edit::{Quantized, as_int8, dequantized, is_sole_use, replace};
-pub use reason::float_reason;
+pub use reason::{float_reason, is_quantized};
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -34,19 +34,24 @@ pub const PASS: Pass = Pass {
     run,
 };
 
-/// Each round moves every Dequantize and Quantize by one operator at least.
+/// Each round moves every Quantize by one operator at least, and a Dequantize as far as it goes. A
+/// network needs a few dozen; a chain made up to take long stays float.
 const MAX_ROUNDS: usize = 10_000;
+/// Nodes looked at in all rounds.
+const MAX_VISITS: usize = 20_000_000;
 
 fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
-    let mut total = 0;
+    let (mut total, mut visits) = (0, 0usize);
     for _ in 0..MAX_ROUNDS {
         let mut changes = 0;
-        for id in graph.schedule() {
+        let schedule = graph.schedule();
+        visits = visits.saturating_add(schedule.len());
+        for id in schedule {
             changes += usize::from(rewrite(graph, id).is_some());
         }
         graph.remove_dead();
         total += changes;
-        if changes == 0 {
+        if changes == 0 || visits > MAX_VISITS {
             break;
         }
     }
@@ -67,15 +72,12 @@ fn forget_constants(graph: &mut Graph) {
 /// One rewrite at one node, `None` when there is none.
 fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
     match &graph.get(id)?.op {
-        Op::Quantize(q) => {
-            let q = q.clone();
-            cancel(graph, id, &q)
-                .or_else(|| join_twins(graph, id, &q))
-                .or_else(|| rise(graph, id, &q))
-                .or_else(|| elementwise::tabulate(graph, id, &q))
-                .or_else(|| layers::fuse(graph, id))
-                .or_else(|| pairs::fuse(graph, id))
-        }
+        Op::Quantize(_) => cancel(graph, id)
+            .or_else(|| join_twins(graph, id))
+            .or_else(|| rise(graph, id))
+            .or_else(|| elementwise::tabulate(graph, id))
+            .or_else(|| layers::fuse(graph, id))
+            .or_else(|| pairs::fuse(graph, id)),
         Op::FlipSign(_) => flip_back(graph, id),
         Op::ArgMax(_) | Op::ArgMin(_) => position(graph, id),
         op if moves(op) => {
@@ -126,33 +128,28 @@ fn moved_operands(graph: &Graph, id: NodeId) -> Option<std::ops::Range<usize>> {
 }
 
 /// Quantize(Dequantize(x)).
-fn cancel(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn cancel(graph: &mut Graph, id: NodeId) -> Option<()> {
     let x = dequantized(graph, *graph.operands(id).first()?)?;
     let to = graph.get(id)?.results.first()?.quant.clone()?;
     if (to.scale(), to.zero_point()) == (x.scale, x.zero_point) {
-        graph.replace_uses(id.result(0), x.value);
-        return Some(());
+        return stand_in(graph, id, x.value);
     }
-    replace(graph, id, Op::Quantize(q.clone()), &[x.value], id)
+    replace(graph, id, Quantize.into(), &[x.value], id)
 }
 
 /// Two Quantize of one value to the same parameters are one.
-fn join_twins(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn join_twins(graph: &mut Graph, id: NodeId) -> Option<()> {
     let x = *graph.operands(id).first()?;
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let is_twin = |&(other, _): &(NodeId, usize)| {
         other < id
             && graph.get(other).is_some_and(|n| {
-                n.op == Op::Quantize(q.clone())
+                matches!(n.op, Op::Quantize(_))
                     && n.results.first().is_some_and(|v| v.quant == quant)
             })
     };
     let twin = graph.users(x).into_iter().find(is_twin)?.0;
-    if !is_used(graph, id) {
-        return None;
-    }
-    graph.replace_uses(id.result(0), twin.result(0));
-    Some(())
+    stand_in(graph, id, twin.result(0))
 }
 
 /// An int8 reshape to the same shape and quantization is nothing. Where all readers of a value move
@@ -165,11 +162,7 @@ fn alias(graph: &mut Graph, id: NodeId) -> Option<()> {
     }
     if from.quant == to.quant {
         let is_reshape = matches!(graph.get(id)?.op, Op::Reshape(_)) && from.ty == to.ty;
-        if !is_reshape || !is_used(graph, id) {
-            return None;
-        }
-        graph.replace_uses(id.result(0), x);
-        return Some(());
+        return if is_reshape { stand_in(graph, id, x) } else { None };
     }
     let agrees = |user: NodeId| {
         graph
@@ -189,12 +182,8 @@ fn flip_back(graph: &mut Graph, id: NodeId) -> Option<()> {
     let Op::FlipSign(_) = graph.get(between.node)?.op else { return None };
     let x = *graph.operands(between.node).first()?;
     let (from, to) = (graph.value(x)?.quant.clone(), graph.get(id)?.results.first()?.clone());
-    if !is_used(graph, id) {
-        return None;
-    }
     if from == to.quant {
-        graph.replace_uses(id.result(0), x);
-        return Some(());
+        return stand_in(graph, id, x);
     }
     replace(graph, id, Reshape { shape: to.ty.shape }.into(), &[x], id)
 }
@@ -238,8 +227,23 @@ fn sink_flip(graph: &mut Graph, id: NodeId) -> Option<()> {
     Some(())
 }
 
-fn is_used(graph: &Graph, id: NodeId) -> bool {
-    !graph.users(id.result(0)).is_empty() || graph.outputs().contains(&id.result(0))
+/// Lets `x`, the same elements, take the place of what `id` computes. An output of the model keeps
+/// its name by an alias, which needs no code.
+fn stand_in(graph: &mut Graph, id: NodeId, x: ValueId) -> Option<()> {
+    let result = id.result(0);
+    if graph.outputs().contains(&result) {
+        let node = graph.get(id)?;
+        if matches!(node.op, Op::Reshape(_)) {
+            return None;
+        }
+        let shape = node.results.first()?.ty.shape.clone();
+        return replace(graph, id, Reshape { shape }.into(), &[x], id);
+    }
+    if graph.users(result).is_empty() {
+        return None;
+    }
+    graph.replace_uses(result, x);
+    Some(())
 }
 
 /// Moving what was dequantized: the int8 elements are moved, then dequantized.
@@ -257,7 +261,7 @@ fn sink(graph: &mut Graph, id: NodeId) -> Option<()> {
     }
     let node = graph.get(id)?;
     let (op, results, origin) = (node.op.clone(), node.results.clone(), node.origin.clone());
-    let quant = QuantParams::per_tensor(first.scale, first.zero_point);
+    let quant = QuantParams::per_tensor(first.scale, first.zero_point).half_even();
     let mut inner = results.clone();
     for v in &mut inner {
         v.ty.dtype = DType::I8;
@@ -276,7 +280,7 @@ fn sink(graph: &mut Graph, id: NodeId) -> Option<()> {
 }
 
 /// Quantize of moved elements: they are quantized first, when nobody else reads the floats.
-fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
+fn rise(graph: &mut Graph, id: NodeId) -> Option<()> {
     let result = *graph.operands(id).first()?;
     let mover = graph.get(result.node)?;
     let ordered = matches!(mover.op, Op::Maximum(_) | Op::Minimum(_));
@@ -288,7 +292,7 @@ fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let mut operands = graph.operands(result.node);
     for operand in operands.get_mut(range)? {
-        *operand = quantize(graph, *operand, q, quant.clone(), &origin)?;
+        *operand = quantize(graph, *operand, quant.clone(), &origin)?;
     }
     replace(graph, id, op, &operands, result.node)
 }
@@ -297,7 +301,6 @@ fn rise(graph: &mut Graph, id: NodeId, q: &Quantize) -> Option<()> {
 fn quantize(
     graph: &mut Graph,
     x: ValueId,
-    q: &Quantize,
     quant: Option<QuantParams>,
     origin: &crate::diagnostic::Origin,
 ) -> Option<ValueId> {
@@ -307,12 +310,13 @@ fn quantize(
     if let Op::Constant(c) = &graph.get(x.node)?.op {
         let (params, floats) = (value.quant.as_ref()?, c.tensor.as_f32()?);
         let (scale, zero_point) = (params.scale(), params.zero_point());
-        let one = |&x: &f32| q.rounding.quantize_i8(x, scale, zero_point);
+        let rounding = params.rounding;
+        let one = |&x: &f32| rounding.quantize_i8(x, scale, zero_point);
         let data = crate::tensor::TensorData::I8(floats.iter().map(one).collect());
         let tensor = crate::tensor::Tensor::new(c.tensor.shape.clone(), data)?;
         return Some(edit::constant(graph, value, tensor, origin.clone()));
     }
-    let op = Op::Quantize(q.clone());
+    let op = Quantize.into();
     Some(graph.add_with(op, &[x], vec![value], origin.clone()).result(0))
 }
 

@@ -5,9 +5,14 @@ use super::edit::{
 };
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::kernels::window::Padding;
-use crate::numeric::Rounding;
-use crate::op::{AveragePool2d, DepthwiseConv2d, Op, PoolAttributes, Quantize};
+use crate::numeric::Activation;
+use crate::op::{
+    AveragePool2d, DepthwiseConv2d, Mean, Op, PoolAttributes, Quantize, ReduceAttributes,
+};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+
+/// Bytes of ones that an average may take.
+const MAX_ONES: usize = 16 << 10;
 
 /// Fuses the operator before Quantize `id`.
 pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
@@ -71,8 +76,7 @@ fn through(
     if !accepts(graph, inner) {
         return None;
     }
-    let op = Quantize { rounding: Rounding::HalfEven };
-    replace(graph, id, op.into(), &[inner.result(0)], id)
+    replace(graph, id, Quantize.into(), &[inner.result(0)], id)
 }
 
 /// The integer forms have fixed results. Finer ones would lose precision by rescaling.
@@ -91,8 +95,8 @@ fn softmax(
     through(graph, id, float, op, x.value, (scale, zero_point), result)
 }
 
-/// Between equal scales the mean of the integers. Otherwise, where all windows are whole, a
-/// convolution with ones: one rounding, not two.
+/// Between equal scales the mean of the integers. Otherwise, where all windows are whole, the mean over
+/// everything or a convolution with ones: one rounding, not two.
 fn average_pool(
     graph: &mut Graph,
     id: NodeId,
@@ -116,7 +120,15 @@ fn average_pool(
         }
         return through(graph, id, float, AveragePool2d(a.clone()).into(), x.value, own, result);
     }
-    let channels = *graph.value(x.value)?.ty.shape.0.last()?;
+    let dims = &graph.value(x.value)?.ty.shape.0;
+    let (extents, channels) = (dims.get(1..3)?.to_vec(), *dims.last()?);
+    if extents == [a.window.0, a.window.1] && a.activation == Activation::None {
+        let op = Mean(ReduceAttributes { axes: vec![1, 2], keep_dims: true });
+        return replace(graph, id, op.into(), &[x.value], float.node);
+    }
+    if taps.checked_mul(channels).is_none_or(|bytes| bytes > MAX_ONES) {
+        return None;
+    }
     let shape = Shape(vec![1, a.window.0, a.window.1, channels]);
     let ones = Tensor::new(shape.clone(), TensorData::I8(vec![1; shape.elements()]))?;
     let value = Value {

@@ -25,8 +25,8 @@ pub fn float_reason(graph: &Graph, id: NodeId) -> Option<String> {
         return None;
     }
     let name = node.op.name();
-    for (i, operand) in graph.operands(id).into_iter().enumerate() {
-        if let Some(reason) = operand_reason(graph, operand, i) {
+    for operand in graph.operands(id) {
+        if let Some(reason) = operand_reason(graph, operand) {
             return Some(reason);
         }
     }
@@ -38,13 +38,12 @@ pub fn float_reason(graph: &Graph, id: NodeId) -> Option<String> {
     Some(format!("no integer form of {name} between these scales"))
 }
 
-fn operand_reason(graph: &Graph, operand: ValueId, i: usize) -> Option<String> {
+fn operand_reason(graph: &Graph, operand: ValueId) -> Option<String> {
     let node = graph.get(operand.node)?;
     let name = &graph.value(operand)?.name;
     match &node.op {
         Op::Dequantize(_) => None,
-        Op::Constant(_) if i == 0 => None,
-        // A bias or another parameter may be float; that weights are is seen by the first operand.
+        // A bias or another parameter may be float in the file.
         Op::Constant(_) => None,
         Op::Input(_) => Some(format!("the model input \"{name}\" is float")),
         op => Some(format!("operand \"{name}\" comes from {} as float", op.name())),

@@ -3,11 +3,12 @@
 use super::Context;
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
-use crate::numeric::Activation;
+use crate::numeric::{Activation, small_float};
 use crate::op::{
-    Abs, Elu, Exp, Floor, Gelu, HardSwish, Log, Logistic, Maximum, Minimum, Neg, OpError, PRelu,
-    Relu, Round, Rsqrt, Sqrt, Square, Tanh,
+    Abs, Cast, Elu, Exp, Gelu, HardSwish, Log, Logistic, Maximum, Minimum, Neg, OpError, PRelu,
+    Pow, Relu, Rsqrt, Sqrt, Square, Tanh,
 };
+use crate::tensor::DType;
 
 type Read = Result<Vec<ValueId>, OpError>;
 type Made = Result<ValueId, OpError>;
@@ -141,20 +142,6 @@ pub fn quick_gelu(c: &mut Context<'_, '_>) -> Read {
     gated(c, alpha)
 }
 
-/// -floor(-x).
-pub fn ceil(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    let below = c.build.apply(Neg, x)?;
-    let floor = c.build.apply(Floor, below)?;
-    Ok(vec![c.build.apply(Neg, floor)?])
-}
-
-/// The nearest integer, ties to the even one.
-pub fn round(c: &mut Context<'_, '_>) -> Read {
-    let x = c.operand(0)?;
-    Ok(vec![c.build.apply(Round, x)?])
-}
-
 /// 1 / x.
 pub fn reciprocal(c: &mut Context<'_, '_>) -> Read {
     let x = c.operand(0)?;
@@ -166,42 +153,56 @@ fn inverse(c: &mut Context<'_, '_>, x: ValueId) -> Made {
     c.build.over(one, x)
 }
 
-/// x to a constant power: halves and small whole numbers.
+/// x to the power y; constant halves and small whole powers are roots and products.
 pub fn pow(c: &mut Context<'_, '_>) -> Read {
     let (x, y) = (c.operand(0)?, c.operand(1)?);
-    let exponents = c.constant(1)?;
-    let values: Vec<f32> = match (exponents.as_f32(), exponents.to_i64()) {
-        (Some(floats), _) => floats.to_vec(),
-        (None, Some(ints)) => ints.iter().map(|&i| i as f32).collect(),
-        (None, None) => return Err(OpError::invalid("the exponent is no number")),
-    };
-    let power = values.first().copied().unwrap_or(f32::NAN);
-    if values.iter().any(|&v| v != power) {
-        return Err(OpError::unsupported("different exponents in one Pow are not supported"));
+    if let Some(easy) = constant_power(c, x, y)? {
+        return Ok(vec![easy]);
     }
-    let shape = c.build.shape(x);
-    let grows = c.build.shape(y).len() > shape.len() || values.len() > 1;
-    let y = match power {
-        0.5 => c.build.apply(Sqrt, x)?,
-        -0.5 => c.build.apply(Rsqrt, x)?,
+    let [base, exponent] = [x, y].map(|v| c.build.ty(v).dtype);
+    if !base.is_int() {
+        // The result has the type of the base.
+        let y = match exponent == base {
+            true => y,
+            false => c.build.apply(Cast { to: DType::F32 }, y)?,
+        };
+        return Ok(vec![c.build.add(Pow, &[x, y])?]);
+    }
+    if exponent.is_int() {
+        let y = c.build.apply(Cast { to: base }, y)?;
+        return Ok(vec![c.build.add(Pow, &[x, y])?]);
+    }
+    let [x, y] = [x, y].map(|v| c.build.apply(Cast { to: DType::F32 }, v));
+    let power = c.build.add(Pow, &[x?, y?])?;
+    Ok(vec![c.build.apply(Cast { to: base }, power)?])
+}
+
+/// Powers of floats that need no general power.
+fn constant_power(
+    c: &mut Context<'_, '_>,
+    x: ValueId,
+    y: ValueId,
+) -> Result<Option<ValueId>, OpError> {
+    let Some(exponents) = c.build.data(y) else { return Ok(None) };
+    let values: Vec<f32> = match (small_float::to_f32(&exponents.data), exponents.to_i64()) {
+        (Some(floats), _) => floats,
+        (None, Some(ints)) => ints.iter().map(|&i| i as f32).collect(),
+        (None, None) => return Ok(None),
+    };
+    let &[power] = values.as_slice() else { return Ok(None) };
+    let grows = exponents.shape.rank() > c.build.shape(x).len();
+    if grows || c.build.ty(x).dtype.is_int() {
+        return Ok(None);
+    }
+    Ok(match power {
+        0.5 => Some(c.build.apply(Sqrt, x)?),
+        -0.5 => Some(c.build.apply(Rsqrt, x)?),
         p if p.fract() == 0.0 && (1..=MAX_POWER).contains(&(p.abs() as i32)) => {
             let whole = whole_power(&mut c.build, x, p.abs() as i32)?;
-            if p < 0.0 { inverse(c, whole)? } else { whole }
+            Some(if p < 0.0 { inverse(c, whole)? } else { whole })
         }
-        other => {
-            return Err(OpError::unsupported(format!(
-                "the exponent {other} is not supported, only 0.5, -0.5 and whole numbers up to \
-                 {MAX_POWER}"
-            )));
-        }
-    };
-    if !grows {
-        return Ok(vec![y]);
-    }
-    // The shape is the broadcast one.
-    let shape = crate::kernels::elementwise::broadcast(&crate::Shape(shape), &exponents.shape)
-        .ok_or_else(|| OpError::invalid("base and exponent do not broadcast"))?;
-    Ok(vec![c.build.apply(crate::op::BroadcastTo { shape }, y)?])
+        _general => None,
+    })
 }
 
 /// x^n by squaring.
@@ -270,8 +271,12 @@ mod tests {
         for p in [0.5, -0.5, 1.0, 2.0, 3.0, 7.0, -2.0] {
             pow(p).gives(13, &[2], &[4.0f32.powf(p), 0.25f32.powf(p)]);
         }
-        pow(0.3).refused(13, "0.3");
-        pow(f32::NAN).refused(13, "exponents");
-        pow(f32::INFINITY).refused(13, "inf");
+        for p in [0.3, 0.0, -17.0, f32::INFINITY] {
+            pow(p).gives(13, &[2], &[4.0f32.powf(p), 0.25f32.powf(p)]);
+        }
+        let rows = case("Pow").input(&[2, 1], &[2.0, 3.0]).ints(&[3], &[0, 1, 2]);
+        rows.gives(13, &[2, 3], &[1.0, 2.0, 4.0, 1.0, 3.0, 9.0]);
+        let mixed = case("Pow").ints(&[2], &[2, 3]).floats(&[2], &[3.0, 2.0]).run(13);
+        assert_eq!(mixed.expect("reads").to_i64(), Some(vec![8, 9]));
     }
 }

@@ -3,10 +3,13 @@
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
-use crate::op::{Add, Div, Mul, Op, OpError, Sub};
-use crate::tensor::{Shape, Tensor, TensorData};
+use crate::op::{Add, Cast, Div, Mul, Op, OpError, Sub};
+use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 type Made = Result<ValueId, OpError>;
+
+/// Constants up to this size are not counted.
+const SMALL_BYTES: usize = 1 << 10;
 
 impl Builder<'_> {
     /// a + b, with broadcasting.
@@ -78,11 +81,31 @@ impl Builder<'_> {
         self.tensor(Vec::new(), TensorData::F32(vec![value]))
     }
 
-    /// A constant of these extents.
+    /// One number without dimensions, of the type that arithmetic with `like` takes.
     ///
     /// # Errors
-    /// Another number of elements.
+    /// A type without numbers.
+    pub fn number_like(&mut self, like: ValueId, value: f64) -> Made {
+        let to = match self.ty(like).dtype {
+            DType::F16 | DType::BF16 => DType::F32,
+            other => other,
+        };
+        let number = self.tensor(Vec::new(), TensorData::F64(vec![value]))?;
+        self.add(Cast { to }, &[number])
+    }
+
+    /// A constant of these extents. Large ones take from what constants may grow to.
+    ///
+    /// # Errors
+    /// Another number of elements; or the constants made for this model become too large.
     pub fn tensor(&mut self, dims: Vec<usize>, data: TensorData) -> Made {
+        let bytes = data.len().saturating_mul(data.dtype().size());
+        if bytes > SMALL_BYTES {
+            *self.budget = self
+                .budget
+                .checked_sub(bytes)
+                .ok_or_else(|| OpError::unsupported("the constants of the model grow too large"))?;
+        }
         let (count, shape) = (data.len(), Shape(dims));
         let message = format!("{count} elements do not make the shape {shape}");
         let tensor = Tensor::new(shape, data).ok_or_else(|| OpError::invalid(message))?;

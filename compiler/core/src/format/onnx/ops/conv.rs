@@ -93,6 +93,9 @@ fn flat(
     b.add(op, &operands(x, w, bias))
 }
 
+/// Planes of weights over three spatial dimensions: each is a convolution of its own.
+const MAX_PLANES: usize = 256;
+
 /// Three spatial dimensions: for each plane of the weights one convolution of all frames that it
 /// meets, summed.
 fn in_depth(
@@ -104,6 +107,12 @@ fn in_depth(
     group: usize,
 ) -> Made {
     let frames = depth.axis()?.output;
+    if depth.kernel > MAX_PLANES {
+        return Err(OpError::unsupported(format!(
+            "weights of {} planes are not supported, only up to {MAX_PLANES}",
+            depth.kernel
+        )));
+    }
     let mut ends = vec![(0, 0); 5];
     ends[1] = depth.pads();
     let x = b.padded(x, &ends)?;

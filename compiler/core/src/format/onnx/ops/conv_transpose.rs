@@ -179,7 +179,7 @@ fn convolved(
         // Positions before the first element, and elements that no window needs.
         let before = (reach - 1).saturating_sub(cut);
         let skipped = cut.saturating_sub(reach - 1);
-        let needed = (output + reach - 1).checked_sub(before).ok_or_else(impossible)?;
+        let needed = output.saturating_add(reach - 1).checked_sub(before).ok_or_else(impossible)?;
         let kept = extent.checked_sub(skipped).ok_or_else(impossible)?.min(needed);
         if kept == 0 {
             return Err(impossible());

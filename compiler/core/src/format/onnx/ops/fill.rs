@@ -4,7 +4,10 @@ use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::graph::ValueId;
 use crate::kernels::elementwise::broadcast;
-use crate::op::{BroadcastTo, Concat, DepthToSpace, Gather, OpError, SpaceToDepth, Tile};
+use crate::numeric::small_float;
+use crate::op::{
+    BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, Select, SpaceToDepth, Tile,
+};
 use crate::tensor::{Shape, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -62,20 +65,30 @@ pub fn constant_of_shape(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.tensor(shape.0, data)?])
 }
 
+/// The element of a constant float.
+fn one_float(tensor: &Tensor) -> Option<f64> {
+    match (&tensor.data, small_float::to_f32(&tensor.data)?.as_slice()) {
+        (TensorData::F64(v), _) => v.first().copied(),
+        (_, &[one]) => Some(one.into()),
+        _several => None,
+    }
+}
+
 /// start, start + delta, ... below limit; all three constant.
 pub fn range(c: &mut Context<'_, '_>) -> Read {
     let parts = [c.constant(0)?, c.constant(1)?, c.constant(2)?];
     let too_many = || OpError::unsupported("the range has too many elements");
     let zero = || OpError::invalid("the step of the range is 0");
-    if let [Some([start]), Some([limit]), Some([delta])] = parts.each_ref().map(|t| t.as_f32()) {
-        let count = ((f64::from(*limit) - f64::from(*start)) / f64::from(*delta)).ceil().max(0.0);
-        if *delta == 0.0 {
+    if let [Some(start), Some(limit), Some(delta)] = parts.each_ref().map(|t| one_float(t)) {
+        let count = ((limit - start) / delta).ceil().max(0.0);
+        if delta == 0.0 {
             return Err(zero());
         }
         // Also refuses what is no number.
         let n = Some(count).filter(|&n| n <= MAX_ELEMENTS as f64).ok_or_else(too_many)? as usize;
-        let values: Vec<f32> = (0..n).map(|i| start + i as f32 * delta).collect();
-        return Ok(vec![c.build.tensor(vec![n], TensorData::F32(values))?]);
+        let values = (0..n).map(|i| start + i as f64 * delta).collect();
+        let values = c.build.tensor(vec![n], TensorData::F64(values))?;
+        return Ok(vec![c.build.apply(Cast { to: parts[0].data.dtype() }, values)?]);
     }
     let ints: Vec<i64> = parts.iter().filter_map(|t| t.to_i64()).flatten().collect();
     let &[start, limit, delta] = ints.as_slice() else {
@@ -100,9 +113,14 @@ pub fn range(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.tensor(vec![n], data)?])
 }
 
-/// Elements of `a` where `mask` is true, of `b` elsewhere; `mask` has the shape of the result. No
-/// arithmetic: infinities and NaN pass.
-fn choose(c: &mut Context<'_, '_>, mask: &[bool], shape: &Shape, a: ValueId, b: ValueId) -> Read {
+/// Elements of `a` where `mask` of extents `dims` is true, of `b` elsewhere. No arithmetic:
+/// infinities and NaN pass.
+fn choose(
+    c: &mut Context<'_, '_>,
+    (mask, dims): (&[bool], Vec<usize>),
+    shape: &Shape,
+    [a, b]: [ValueId; 2],
+) -> Read {
     let wide = |c: &mut Context<'_, '_>, v: ValueId| {
         if c.build.shape(v) == shape.0 {
             return Ok(v);
@@ -115,18 +133,9 @@ fn choose(c: &mut Context<'_, '_>, mask: &[bool], shape: &Shape, a: ValueId, b: 
     if mask.iter().all(|&m| !m) {
         return Ok(vec![wide(c, b)?]);
     }
-    let n = mask.len();
-    if n > MAX_ELEMENTS {
-        return Err(OpError::unsupported(format!("choosing {n} elements is too many")));
-    }
-    let (a, b) = (wide(c, a)?, wide(c, b)?);
-    let (a, b) = (c.build.reshape(a, vec![n])?, c.build.reshape(b, vec![n])?);
-    let both = c.build.add(Concat { axis: 0 }, &[a, b])?;
-    let from = |(i, &m): (usize, &bool)| (if m { i } else { n + i }) as i32;
-    let indices = mask.iter().enumerate().map(from).collect();
-    let indices = c.build.tensor(vec![n], TensorData::I32(indices))?;
-    let y = c.build.add(Gather { axis: 0, batch_dims: 0 }, &[both, indices])?;
-    Ok(vec![c.build.reshape(y, shape.0.clone())?])
+    let mask = mask.iter().map(|&m| u8::from(m)).collect();
+    let mask = c.build.tensor(dims, TensorData::Bool(mask))?;
+    Ok(vec![c.build.add(Select, &[mask, a, b])?])
 }
 
 /// Chooses by a constant condition.
@@ -142,23 +151,9 @@ pub fn choose_constant(c: &mut Context<'_, '_>) -> Read {
     if c.build.ty(a).dtype != c.build.ty(b).dtype {
         return Err(OpError::invalid("operands 1 and 2 differ in type"));
     }
-    let mask = broadcast_to(c, &condition, &shape)?;
-    choose(c, &mask, &shape, a, b)
-}
-
-/// Truth values of a constant, repeated to a shape.
-fn broadcast_to(
-    c: &mut Context<'_, '_>,
-    tensor: &Tensor,
-    shape: &Shape,
-) -> Result<Vec<bool>, OpError> {
-    let value = c.build.constant(tensor.clone());
-    let wide = c.build.apply(BroadcastTo { shape: shape.clone() }, value)?;
-    c.build
-        .data(wide)
-        .and_then(|t| t.to_i64())
-        .map(|v| v.into_iter().map(|b| b != 0).collect())
-        .ok_or_else(|| OpError::invalid("the condition is no truth value"))
+    let mask = condition.to_i64().map(|v| v.into_iter().map(|b| b != 0).collect::<Vec<_>>());
+    let mask = mask.ok_or_else(|| OpError::invalid("the condition is no truth value"))?;
+    choose(c, (&mask, condition.shape.0.clone()), &shape, [a, b])
 }
 
 /// The upper or lower triangle of the last two dimensions; zeros elsewhere.
@@ -169,24 +164,71 @@ pub fn trilu(c: &mut Context<'_, '_>) -> Read {
     let &[.., rows, columns] = dims.as_slice() else {
         return Err(OpError::invalid("the input has no matrices"));
     };
+    let upper = c.attributes.flag("upper", true)?;
+    if let Some(k) = c.optional(1).filter(|&k| c.build.data(k).is_none()) {
+        return super::positions::triangle(c, x, k, upper);
+    }
     let k = match c.ints(1)?.as_deref() {
         None => 0,
         Some(&[k]) => k,
         Some(_) => return Err(OpError::invalid("operand 1 (k) should be one number")),
     };
-    let upper = c.attributes.flag("upper", true)?;
-    let n = ty.shape.elements();
+    let n = rows.saturating_mul(columns);
     if n > MAX_ELEMENTS {
         return Err(OpError::unsupported(format!("triangles of {n} elements are too many")));
     }
     let is_kept = |at: usize| {
-        let (row, column) = ((at / columns % rows) as i64, (at % columns) as i64);
+        let (row, column) = ((at / columns) as i64, (at % columns) as i64);
         let beyond = column - row;
         if upper { beyond >= k } else { beyond <= k }
     };
     let mask: Vec<bool> = (0..n).map(is_kept).collect();
     let zero = c.build.tensor(Vec::new(), TensorData::zeros(ty.dtype, 1))?;
-    choose(c, &mask, &ty.shape, x, zero)
+    choose(c, (&mask, vec![rows, columns]), &ty.shape, [x, zero])
+}
+
+/// Ones on a diagonal of a matrix of the operand's shape; its elements are not read.
+pub fn eye_like(c: &mut Context<'_, '_>) -> Read {
+    let ty = c.build.ty(c.operand(0)?);
+    let &[rows, columns] = ty.shape.0.as_slice() else {
+        return Err(OpError::invalid("the input is no matrix"));
+    };
+    let to = match c.attributes.int("dtype")?.map(i32::try_from) {
+        None => ty.dtype,
+        Some(Ok(code)) => crate::format::onnx::tensor::dtype(code)?,
+        Some(Err(_)) => return Err(OpError::invalid("attribute \"dtype\" is no type")),
+    };
+    let k = c.attributes.int("k")?.unwrap_or(0);
+    let n = rows.saturating_mul(columns);
+    if n > MAX_ELEMENTS {
+        return Err(OpError::unsupported(format!("a constant of {n} elements is too large")));
+    }
+    let is_one = |at: usize| (at % columns) as i64 == k.saturating_add((at / columns) as i64);
+    let ones = (0..n).map(|at| u8::from(is_one(at))).collect();
+    let ones = c.build.tensor(vec![rows, columns], TensorData::Bool(ones))?;
+    Ok(vec![c.build.apply(Cast { to }, ones)?])
+}
+
+fn cumulative(c: &mut Context<'_, '_>, combine: Combine) -> Read {
+    let x = c.operand(0)?;
+    let axis = c.ints(1)?;
+    let Some(&[axis]) = axis.as_deref() else {
+        return Err(OpError::invalid("operand 1 (the axis) should be one number"));
+    };
+    let axis = c.axis(axis, c.build.shape(x).len())?;
+    let exclusive = c.attributes.flag("exclusive", false)?;
+    let reverse = c.attributes.flag("reverse", false)?;
+    Ok(vec![c.build.apply(Cumulative { axis, combine, exclusive, reverse }, x)?])
+}
+
+/// Running sums along the axis of operand 1.
+pub fn cum_sum(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Sum)
+}
+
+/// Running products along the axis of operand 1.
+pub fn cum_prod(c: &mut Context<'_, '_>) -> Read {
+    cumulative(c, Combine::Product)
 }
 
 /// Block edge, and the extents of a NCHW operand.
@@ -249,7 +291,7 @@ mod tests {
         let c = case("Where").ints(&[2, 1], &[1, 0]).input(&[2], &[1.0, f32::INFINITY]);
         c.floats(&[], &[7.0]).gives(13, &[2, 2], &[1.0, f32::INFINITY, 7.0, 7.0]);
         let c = case("Where").input(&[2], &[1.0, 2.0]).input(&[2], &[1.0, 2.0]);
-        c.floats(&[], &[7.0]).refused(13, "run time");
+        c.floats(&[], &[7.0]).refused(13, "float32, float32, float32");
         let c = case("Trilu").input(&[2, 2], &[1.0, 2.0, f32::INFINITY, 4.0]);
         c.gives(14, &[2, 2], &[1.0, 2.0, 0.0, 4.0]);
         let c = case("Trilu").input(&[2, 2], &[1.0, 2.0, 3.0, 4.0]).ints(&[], &[-1]);
@@ -269,6 +311,16 @@ mod tests {
         case("ConstantOfShape").ints(&[2], &[1, 2]).gives(13, &[1, 2], &[0.0, 0.0]);
         case("ConstantOfShape").ints(&[1], &[1 << 30]).refused(13, "too large");
         case("ConstantOfShape").ints(&[1], &[-1]).refused(13, "not possible");
+    }
+
+    #[test]
+    fn diagonals_and_running_sums() {
+        let eye = case("EyeLike").input(&[2, 3], &[0.0; 6]).int("k", 1);
+        eye.gives(9, &[2, 3], &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        pair("CumSum").ints(&[], &[-1]).gives(14, &[2], &[1.0, 3.0]);
+        pair("CumSum").ints(&[], &[0]).int("exclusive", 1).gives(14, &[2], &[0.0, 1.0]);
+        pair("CumProd").ints(&[], &[0]).int("reverse", 1).gives(26, &[2], &[2.0, 2.0]);
+        pair("CumSum").ints(&[], &[1]).refused(14, "axis 1");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use crate::op::{Mean, OpError, ReduceAttributes, Rsqrt, Sqrt, Square};
 type Read = Result<Vec<ValueId>, OpError>;
 type Made = Result<ValueId, OpError>;
 
-fn mean(c: &mut Context<'_, '_>, x: ValueId, axes: &[usize]) -> Made {
+pub(super) fn mean(c: &mut Context<'_, '_>, x: ValueId, axes: &[usize]) -> Made {
     let attributes = ReduceAttributes { axes: axes.to_vec(), keep_dims: true };
     c.build.apply(Mean(attributes), x)
 }
 
 /// x - mean, and the mean.
-fn centred(
+pub(super) fn centred(
     c: &mut Context<'_, '_>,
     x: ValueId,
     axes: &[usize],
@@ -60,7 +60,7 @@ pub fn rms(c: &mut Context<'_, '_>) -> Read {
 }
 
 /// A vector with one element per channel, as `[channels, 1, ...]`.
-fn per_channel(c: &mut Context<'_, '_>, operand: usize, dims: &[usize]) -> Made {
+pub(super) fn per_channel(c: &mut Context<'_, '_>, operand: usize, dims: &[usize]) -> Made {
     let value = c.operand(operand)?;
     let channels = dims.get(1).copied().unwrap_or(0);
     if c.build.shape(value) != [channels] {
@@ -90,8 +90,17 @@ pub fn instance(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![c.build.plus(y, bias)?])
 }
 
+/// Groups of channels; then times scale, plus bias, per group.
+pub fn group_18(c: &mut Context<'_, '_>) -> Read {
+    group(c, true)
+}
+
 /// Groups of channels; then times scale, plus bias, per channel.
-pub fn group(c: &mut Context<'_, '_>) -> Read {
+pub fn group_21(c: &mut Context<'_, '_>) -> Read {
+    group(c, false)
+}
+
+fn group(c: &mut Context<'_, '_>, scales_groups: bool) -> Read {
     let x = c.operand(0)?;
     let dims = c.build.shape(x);
     let &[batch, channels, ..] = dims.as_slice() else {
@@ -102,15 +111,19 @@ pub fn group(c: &mut Context<'_, '_>) -> Read {
         .filter(|&g| g > 0 && channels.is_multiple_of(g))
         .ok_or_else(|| OpError::invalid("attribute \"num_groups\" does not divide the channels"))?;
     let epsilon = c.attributes.float("epsilon", 1e-5)?;
-    let (scale, bias) = (per_channel(c, 1, &dims)?, per_channel(c, 2, &dims)?);
+    let scaled = if scales_groups { vec![batch, groups, 1] } else { dims.clone() };
+    let (scale, bias) = (per_channel(c, 1, &scaled)?, per_channel(c, 2, &scaled)?);
     let rest: usize = dims.iter().product::<usize>() / (batch * groups).max(1);
     let grouped = c.build.reshape(x, vec![batch, groups, rest])?;
     let (difference, _) = centred(c, grouped, &[2])?;
     let inverse = inverse_deviation(c, difference, &[2], epsilon)?;
-    let y = c.build.times(difference, inverse)?;
-    let y = c.build.reshape(y, dims)?;
+    let mut y = c.build.times(difference, inverse)?;
+    if !scales_groups {
+        y = c.build.reshape(y, dims.clone())?;
+    }
     let y = c.build.times(y, scale)?;
-    Ok(vec![c.build.plus(y, bias)?])
+    let y = c.build.plus(y, bias)?;
+    Ok(vec![c.build.reshape(y, dims)?])
 }
 
 /// (x - mean) / (deviation + 1e-9) over `axes`.
@@ -144,6 +157,11 @@ mod tests {
         let c = case("GroupNormalization").input(&[1, 2, 2], &X).floats(&[2], &[1.0, 2.0]);
         let c = c.floats(&[2], &[0.5, 0.0]).float("epsilon", 0.0).int("num_groups", 2);
         c.gives(21, &[1, 2, 2], &[-0.5, 1.5, -2.0, 2.0]);
+        let c = case("GroupNormalization").input(&[1, 2, 2], &X).floats(&[1], &[2.0]);
+        let c = c.floats(&[1], &[0.5]).float("epsilon", 0.0).int("num_groups", 1);
+        // Mean 11, variance 131.5.
+        let want = X.map(|x| (x - 11.0) / 131.5f32.sqrt() * 2.0 + 0.5);
+        c.gives(18, &[1, 2, 2], &want);
         let c = case("RMSNormalization").input(&[1, 2], &[3.0, 4.0]).floats(&[2], &[1.0, 2.0]);
         let root = 12.5f32.sqrt();
         c.float("epsilon", 0.0).gives(23, &[1, 2], &[3.0 / root, 8.0 / root]);

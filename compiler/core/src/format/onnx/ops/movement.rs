@@ -193,9 +193,6 @@ fn slice(
             .ok_or_else(|| OpError::invalid(format!("step {} is not possible", steps[i])))?;
     }
     let shape = Shape(ranges.iter().map(|r| r.size).collect());
-    if shape.0.contains(&0) {
-        return Err(OpError::unsupported("the slice has no elements"));
-    }
     Ok(vec![c.build.add(Slice { ranges, shape }, &[x])?])
 }
 
@@ -229,14 +226,14 @@ pub fn pad_2(c: &mut Context<'_, '_>) -> Read {
     let pads = c.attributes.ints("pads")?;
     let pads = pads.ok_or_else(|| OpError::invalid("attribute \"pads\" is missing"))?.to_vec();
     let value = c.attributes.float("value", 0.0)?;
+    let value = if value == 0.0 { None } else { Some(c.scalar(value)?) };
     pad(c, &pads, value, None)
 }
 
 /// Amounts, value and axes as operands.
 pub fn pad_11(c: &mut Context<'_, '_>) -> Read {
     let pads = c.ints(1)?.ok_or_else(|| OpError::invalid("operand 1 (pads) is missing"))?;
-    let value = c.float(2)?.unwrap_or(0.0);
-    let axes = c.ints(3)?;
+    let (value, axes) = (c.optional(2), c.ints(3)?);
     pad(c, &pads, value, axes)
 }
 
@@ -251,7 +248,12 @@ struct Ends {
     after: i64,
 }
 
-fn pad(c: &mut Context<'_, '_>, pads: &[i64], value: f32, axes: Option<Vec<i64>>) -> Read {
+fn pad(
+    c: &mut Context<'_, '_>,
+    pads: &[i64],
+    value: Option<ValueId>,
+    axes: Option<Vec<i64>>,
+) -> Read {
     let mut x = c.operand(0)?;
     let rank = c.build.shape(x).len();
     let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
@@ -295,7 +297,13 @@ fn crop(c: &mut Context<'_, '_>, x: ValueId, e: Ends) -> Result<ValueId, OpError
     c.build.add(Slice { ranges, shape: Shape(dims) }, &[x])
 }
 
-fn constant_pad(c: &mut Context<'_, '_>, x: ValueId, ends: &[Ends], value: f32) -> Read {
+/// Surrounds with a value of the operand's own type, which may be computed at run time, or zeros.
+fn constant_pad(
+    c: &mut Context<'_, '_>,
+    x: ValueId,
+    ends: &[Ends],
+    value: Option<ValueId>,
+) -> Read {
     let rank = c.build.shape(x).len();
     let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
     for e in ends {
@@ -303,11 +311,8 @@ fn constant_pad(c: &mut Context<'_, '_>, x: ValueId, ends: &[Ends], value: f32) 
         after[e.axis] = usize::try_from(e.after).unwrap_or(0);
     }
     let op = Pad { before, after };
-    if value == 0.0 {
-        return Ok(vec![c.build.add(op, &[x])?]);
-    }
-    let value = c.scalar(value)?;
-    Ok(vec![c.build.add(op, &[x, value])?])
+    let operands: Vec<ValueId> = [Some(x), value].into_iter().flatten().collect();
+    Ok(vec![c.build.add(op, &operands)?])
 }
 
 /// Pads one axis by picking elements of it again, as the mode says.
@@ -341,6 +346,34 @@ fn repeat_pad(
     c.build.add(Gather { axis: e.axis, batch_dims: 0 }, &[x, indices])
 }
 
+/// Cuts or pads around the middle to the extents of operand 1.
+pub fn center_crop_pad(c: &mut Context<'_, '_>) -> Read {
+    let x = c.operand(0)?;
+    let dims = c.build.shape(x);
+    let wanted = c.ints(1)?.ok_or_else(|| OpError::invalid("operand 1 (the shape) is missing"))?;
+    let axes = match c.attributes.ints("axes")? {
+        Some(axes) => axes.iter().map(|&a| c.axis(a, dims.len())).collect::<Result<Vec<_>, _>>()?,
+        None => (0..dims.len()).collect(),
+    };
+    if axes.len() != wanted.len() {
+        return Err(OpError::invalid(format!("{} extents for {} axes", wanted.len(), axes.len())));
+    }
+    let mut ends = Vec::new();
+    for (&axis, &to) in axes.iter().zip(&wanted) {
+        let more = to.checked_sub(dims[axis] as i64).filter(|_| to > 0);
+        let more = more.ok_or_else(|| OpError::invalid(format!("extent {to} is not possible")))?;
+        // An odd element goes behind, as padding and as what is cut.
+        let before = more / 2;
+        ends.push(Ends { axis, before, after: more - before });
+    }
+    let mut y = x;
+    for e in &ends {
+        y = crop(c, y, *e)?;
+    }
+    ends.retain(|e| e.before > 0 || e.after > 0);
+    if ends.is_empty() { Ok(vec![y]) } else { constant_pad(c, y, &ends, None) }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::format::onnx::testing::{Case, case};
@@ -358,6 +391,15 @@ mod tests {
         padded("constant", [-1, 1]).gives(13, &[3], &[2.0, 3.0, 0.0]);
         padded("constant", [0, 0]).floats(&[], &[7.0]).gives(13, &[3], &[1.0, 2.0, 3.0]);
         padded("constant", [0, 1]).floats(&[], &[7.0]).gives(13, &[4], &[1.0, 2.0, 3.0, 7.0]);
+    }
+
+    #[test]
+    fn cut_and_padded_around_the_middle() {
+        let c = case("CenterCropPad").input(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let c = c.ints(&[2], &[4, 1]).list("axes", &[1, -2]);
+        c.gives(18, &[1, 4], &[0.0, 3.0, 4.0, 0.0]);
+        let c = case("CenterCropPad").input(&[2], &[1.0, 2.0]).ints(&[1], &[-1]);
+        c.refused(18, "not possible");
     }
 
     #[test]

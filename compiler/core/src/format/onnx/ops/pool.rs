@@ -201,7 +201,7 @@ fn positions(b: &mut Builder<'_>, x: ValueId, windows: &Windows, column_major: b
     }
     let from = b.tensor(vec![count, taps], TensorData::I32(table.from))?;
     let boxes = b.add(Gather { axis: 1, batch_dims: 0 }, &[x, from])?;
-    let tap = b.apply(ArgMax(ArgAttributes { axis: 2, index: DType::I32 }), boxes)?;
+    let tap = b.apply(ArgMax(ArgAttributes { axis: 2, index: DType::I32, last: false }), boxes)?;
     let tap = b.transpose(tap, &[1, 0])?;
     let position = b.tensor(vec![count, taps], TensorData::I64(table.position))?;
     let y = b.add(Gather { axis: 1, batch_dims: 1 }, &[position, tap])?;

@@ -5,9 +5,8 @@
 use super::{Context, quantize_plain as plain};
 use crate::format::onnx::tensor;
 use crate::graph::ValueId;
-use crate::numeric::Rounding;
 use crate::op::{Cast, Dequantize, OpError, Quantize};
-use crate::tensor::{DType, QuantParams, Tensor, TensorData};
+use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
 
@@ -92,7 +91,8 @@ impl Params {
         let zero_points: Result<Vec<i32>, _> =
             self.zero_points.iter().map(|&z| i8::try_from(z - offset).map(i32::from)).collect();
         let (scales, axis) = (self.scales.clone(), self.axis);
-        Some(QuantParams { scales, zero_points: zero_points.ok()?, axis })
+        let rounding = Rounding::HalfEven;
+        Some(QuantParams { scales, zero_points: zero_points.ok()?, axis, rounding })
     }
 
     /// Index of the parameters of element `i` of a tensor of these extents.
@@ -227,7 +227,84 @@ pub fn quantized(c: &mut Context<'_, '_>, o: &Operands, to: DType) -> Result<Val
         dtype if dtype.is_int() => c.build.apply(Cast { to: DType::F32 }, o.x)?,
         _storage => c.build.widened(o.x)?,
     };
-    let op = Quantize { rounding: Rounding::HalfEven };
-    let y = c.build.add_quantized(op, &[x], Some(quant))?;
+    let y = c.build.add_quantized(Quantize, &[x], Some(quant))?;
     if to == DType::U8 { c.build.flipped(y) } else { Ok(y) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::{Case, case};
+
+    const UINT8: i32 = 2;
+    const INT8: i32 = 3;
+    const INT32: i32 = 6;
+
+    fn integers(case: Case, want: &[i64]) {
+        let y = case.run(21).expect("reads");
+        assert_eq!(y.to_i64().expect("integers"), want);
+    }
+
+    #[test]
+    fn quantizing_rounds_to_even_and_saturates() {
+        let x = [0.0, 2.0, 3.0, 1000.0, -254.0, -1000.0, 1.0, 5.0];
+        let quantize = |zero: i32, ty: i32| {
+            case("QuantizeLinear").input(&[8], &x).floats(&[], &[2.0]).typed(&[], ty, &[zero])
+        };
+        integers(quantize(128, UINT8), &[128, 129, 130, 255, 1, 0, 128, 130]);
+        integers(quantize(-3, INT8), &[-3, -2, -1, 127, -128, -128, -3, -1]);
+        // Without a zero point the result is uint8.
+        let plain = case("QuantizeLinear").input(&[2], &[7.0, -1.0]).floats(&[], &[2.0]);
+        integers(plain, &[4, 0]);
+    }
+
+    #[test]
+    fn lists_of_scales_lie_along_the_axis() {
+        let x = [1.0, 2.0, 3.0, 10.0, 20.0, 30.0];
+        let case = case("QuantizeLinear").input(&[2, 3], &x).floats(&[2], &[1.0, 10.0]);
+        integers(case.typed(&[2], UINT8, &[0, 5]).int("axis", 0), &[1, 2, 3, 6, 7, 8]);
+    }
+
+    #[test]
+    fn constants_are_dequantized() {
+        let x = || case("DequantizeLinear").typed(&[2, 2], INT8, &[-4, 6, 100, -128]);
+        let per_tensor = x().floats(&[], &[0.5]).typed(&[], INT8, &[2]);
+        per_tensor.gives(21, &[2, 2], &[-3.0, 2.0, 49.0, -65.0]);
+        let along = x().floats(&[2], &[0.5, 2.0]).typed(&[2], INT8, &[0, 1]);
+        along.gives(21, &[2, 2], &[-2.0, 10.0, 50.0, -258.0]);
+        let bias = case("DequantizeLinear").typed(&[2], INT32, &[-70_000, 3]);
+        bias.floats(&[], &[0.001]).gives(13, &[2], &[-70.0, 0.003]);
+    }
+
+    #[test]
+    fn parameters_must_fit_the_tensor() {
+        let case = case("DequantizeLinear").typed(&[2, 2], INT8, &[0; 4]);
+        case.floats(&[3], &[0.5, 1.0, 2.0]).refused(13, "3 scales");
+    }
+
+    #[test]
+    fn a_quantized_product_with_asymmetric_operands() {
+        let a = case("QLinearMatMul").typed(&[1, 2], UINT8, &[130, 120]);
+        let a = a.floats(&[], &[0.5]).typed(&[], UINT8, &[128]);
+        let b = a.typed(&[2, 2], UINT8, &[3, 0, 10, 200]).floats(&[], &[0.25]);
+        let y = b.typed(&[], UINT8, &[5]).floats(&[], &[1.0]).typed(&[], UINT8, &[100]);
+        // (1, -4) * ((-0.5, -1.25), (1.25, 48.75)) = (-5.5, -196.25)
+        integers(y, &[94, 0]);
+    }
+
+    #[test]
+    fn integer_products_stay_exact_beyond_float32() {
+        let n = 700;
+        let a = case("MatMulInteger").typed(&[1, n], UINT8, &vec![255; n]);
+        let b = a.typed(&[n, 1], UINT8, &vec![255; n]);
+        integers(b, &[255 * 255 * 700]);
+    }
+
+    #[test]
+    fn the_range_of_dynamic_quantization_holds_zero() {
+        let x = [0.0, 2.0, -3.0, -2.5, 1.34, 0.5];
+        let y = || case("DynamicQuantizeLinear").input(&[6], &x);
+        integers(y(), &[153, 255, 0, 26, 221, 179]);
+        integers(y().result(2), &[153]);
+        integers(case("DynamicQuantizeLinear").input(&[2], &[0.0, 0.0]), &[0, 0]);
+    }
 }

@@ -6,12 +6,15 @@ use super::Context;
 use super::quantize::Operands;
 use crate::graph::ValueId;
 use crate::op::{
-    BroadcastTo, Cast, Maximum, Minimum, OpError, ReduceAttributes, ReduceMax, ReduceMin, Reshape,
-    Round,
+    BroadcastTo, Cast, Function, Math, Maximum, Minimum, OpError, ReduceAttributes, ReduceMax,
+    ReduceMin, Reshape,
 };
 use crate::tensor::{DType, Shape, SmallType};
 
 type Read = Result<Vec<ValueId>, OpError>;
+
+/// To the nearest integer, the even one of two.
+const ROUND: Math = Math { function: Function::RoundEven };
 
 /// (x - zero point) * scale.
 ///
@@ -42,7 +45,7 @@ pub fn quantized(c: &mut Context<'_, '_>, o: &Operands, to: DType) -> Result<Val
     let Some((lo, hi)) = limits(to) else {
         return c.build.apply(Cast { to }, y);
     };
-    y = c.build.apply(Round, y)?;
+    y = c.build.apply(ROUND, y)?;
     if let Some(z) = o.zero_point.filter(|&z| !is_zero(c, z)) {
         let z = real(c, z)?;
         let z = spread(c, z, o)?;
@@ -144,9 +147,9 @@ pub fn dynamic_quantize_linear(c: &mut Context<'_, '_>) -> Read {
     let below = c.build.minus(zero, smallest)?;
     let below = c.build.over(below, divisor)?;
     let zero_point = limited(c, below, 0.0, 255.0)?;
-    let zero_point = c.build.apply(Round, zero_point)?;
+    let zero_point = c.build.apply(ROUND, zero_point)?;
     let y = c.build.over(x, divisor)?;
-    let y = c.build.apply(Round, y)?;
+    let y = c.build.apply(ROUND, y)?;
     let y = c.build.plus(y, zero_point)?;
     let y = limited(c, y, 0.0, 255.0)?;
     let y = c.build.apply(Cast { to: DType::U8 }, y)?;

@@ -1,11 +1,10 @@
 //! Reductions, and positions of extremes.
 
 use super::Context;
-use crate::format::onnx::ints;
 use crate::graph::ValueId;
 use crate::op::{
     Abs, ArgAttributes, ArgMax, ArgMin, Exp, Log, Mean, Op, OpError, ReduceAttributes, ReduceMax,
-    ReduceMin, Sqrt, Square, Sum,
+    ReduceMin, ReduceProd, Sqrt, Square, Sum,
 };
 use crate::tensor::DType;
 
@@ -36,73 +35,75 @@ fn over(
     if a.axes.is_empty() { Ok(x) } else { c.build.apply(op(a), x) }
 }
 
-/// Reduces; constant integers at once, as `name` does.
-fn reduce(c: &mut Context<'_, '_>, name: &str, op: fn(ReduceAttributes) -> Op) -> Read {
+fn reduce(c: &mut Context<'_, '_>, op: fn(ReduceAttributes) -> Op) -> Read {
     let (x, a) = (c.operand(0)?, attributes(c)?);
-    if let Some(tensor) = c.build.data(x)
-        && let Some(folded) = ints::reduce(name, &tensor, &a)?
-    {
-        return Ok(vec![c.build.constant(folded)]);
-    }
     Ok(vec![over(c, x, a, op)?])
 }
 
-fn sum_of(c: &mut Context<'_, '_>, before: Option<Op>) -> Made {
+/// The sum of what `before` makes of the elements.
+fn sum_of(c: &mut Context<'_, '_>, before: fn(&mut Context<'_, '_>, ValueId) -> Made) -> Made {
     let (x, a) = (c.operand(0)?, attributes(c)?);
-    let x = match before {
-        None => x,
-        Some(op) => c.build.apply(op, x)?,
-    };
+    let x = before(c, x)?;
     over(c, x, a, |a| Sum(a).into())
+}
+
+/// x * x.
+fn square(c: &mut Context<'_, '_>, x: ValueId) -> Made {
+    if c.build.ty(x).dtype.is_int() { c.build.times(x, x) } else { c.build.apply(Square, x) }
 }
 
 /// Largest element.
 pub fn max(c: &mut Context<'_, '_>) -> Read {
-    reduce(c, "Max", |a| ReduceMax(a).into())
+    reduce(c, |a| ReduceMax(a).into())
 }
 
-/// Mean of the elements.
+/// Mean of the elements; of integers, towards zero.
 pub fn mean(c: &mut Context<'_, '_>) -> Read {
-    reduce(c, "", |a| Mean(a).into())
+    let (x, a) = (c.operand(0)?, attributes(c)?);
+    if !c.build.ty(x).dtype.is_int() {
+        return Ok(vec![over(c, x, a, |a| Mean(a).into())?]);
+    }
+    let dims = c.build.shape(x);
+    let count: usize = a.axes.iter().map(|&d| dims[d]).product();
+    let sum = over(c, x, a, |a| Sum(a).into())?;
+    let count = c.build.number_like(sum, count as f64)?;
+    Ok(vec![c.build.over(sum, count)?])
 }
 
 /// Smallest element.
 pub fn min(c: &mut Context<'_, '_>) -> Read {
-    reduce(c, "Min", |a| ReduceMin(a).into())
+    reduce(c, |a| ReduceMin(a).into())
 }
 
 /// Sum of the elements.
 pub fn sum(c: &mut Context<'_, '_>) -> Read {
-    reduce(c, "Add", |a| Sum(a).into())
+    reduce(c, |a| Sum(a).into())
 }
 
-/// Product of constant integers.
+/// Product of the elements.
 pub fn product(c: &mut Context<'_, '_>) -> Read {
-    let (tensor, a) = (c.constant(0)?, attributes(c)?);
-    let folded = ints::reduce("Mul", &tensor, &a)?
-        .ok_or_else(|| OpError::unsupported("the product of floats is not supported"))?;
-    Ok(vec![c.build.constant(folded)])
+    reduce(c, |a| ReduceProd(a).into())
 }
 
 /// Sum of magnitudes.
 pub fn l1(c: &mut Context<'_, '_>) -> Read {
-    Ok(vec![sum_of(c, Some(Abs.into()))?])
+    Ok(vec![sum_of(c, |c, x| c.build.apply(Abs, x))?])
 }
 
 /// Root of the sum of squares.
 pub fn l2(c: &mut Context<'_, '_>) -> Read {
-    let sum = sum_of(c, Some(Square.into()))?;
+    let sum = sum_of(c, square)?;
     Ok(vec![c.build.apply(Sqrt, sum)?])
 }
 
 /// Sum of squares.
 pub fn sum_square(c: &mut Context<'_, '_>) -> Read {
-    Ok(vec![sum_of(c, Some(Square.into()))?])
+    Ok(vec![sum_of(c, square)?])
 }
 
 /// Logarithm of the sum.
 pub fn log_sum(c: &mut Context<'_, '_>) -> Read {
-    let sum = sum_of(c, None)?;
+    let sum = sum_of(c, |_, x| Ok(x))?;
     Ok(vec![c.build.apply(Log, sum)?])
 }
 
@@ -125,13 +126,11 @@ pub fn log_sum_exp(c: &mut Context<'_, '_>) -> Read {
 }
 
 fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
-    if c.attributes.flag("select_last_index", false)? {
-        return Err(OpError::unsupported("select_last_index is not supported"));
-    }
+    let last = c.attributes.flag("select_last_index", false)?;
     let x = c.operand(0)?;
     let mut dims = c.build.shape(x);
     let axis = c.axis(c.attributes.int("axis")?.unwrap_or(0), dims.len())?;
-    let y = c.build.apply(op(ArgAttributes { axis, index: DType::I64 }), x)?;
+    let y = c.build.apply(op(ArgAttributes { axis, index: DType::I64, last }), x)?;
     if !c.attributes.flag("keepdims", true)? {
         return Ok(vec![y]);
     }
@@ -139,12 +138,12 @@ fn position(c: &mut Context<'_, '_>, op: fn(ArgAttributes) -> Op) -> Read {
     Ok(vec![c.build.reshape(y, dims)?])
 }
 
-/// Position of the largest element, the first of equal ones.
+/// Position of the largest element, of equal ones the first, or last with `select_last_index`.
 pub fn arg_max(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMax(a).into())
 }
 
-/// Position of the smallest element, the first of equal ones.
+/// Position of the smallest element, chosen likewise.
 pub fn arg_min(c: &mut Context<'_, '_>) -> Read {
     position(c, |a| ArgMin(a).into())
 }
@@ -175,13 +174,24 @@ mod tests {
     fn positions_and_integers() {
         let y = of("ArgMax").int("axis", 0).int("keepdims", 0).run(13).expect("reads");
         assert_eq!(y.to_i64(), Some(vec![1, 1]));
+        let mean = case("ReduceMean").ints(&[3], &[2, 3, 9]).run(18).expect("reads");
+        assert_eq!(mean.to_i64(), Some(vec![4]));
+        let ties = || case("ArgMax").input(&[3], &[5.0, 5.0, 1.0]);
+        let y = ties().int("select_last_index", 1).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![1]));
         let y = of("ArgMin").int("axis", -1).run(13).expect("reads");
         assert_eq!((y.shape.0.clone(), y.to_i64()), (vec![2, 1], Some(vec![0, 0])));
         let y = case("ReduceProd").ints(&[3], &[2, 3, 4]).run(13).expect("reads");
         assert_eq!((y.shape.0.clone(), y.to_i64()), (vec![1], Some(vec![24])));
         let y = case("ReduceMax").ints(&[3], &[2, 9, 4]).int("keepdims", 0).run(13);
         assert_eq!(y.expect("reads").to_i64(), Some(vec![9]));
-        case("ReduceProd").ints(&[2], &[i64::MAX, 3]).refused(13, "overflows");
-        of("ReduceProd").refused(13, "run time");
+        let y = case("ReduceProd").ints(&[2], &[i64::MAX, 3]).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![i64::MAX.wrapping_mul(3)]));
+        of("ReduceProd").gives(13, &[1, 1], &[-24.0]);
+        let y = case("ReduceSumSquare").ints(&[3], &[2, -3, 4]).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![29]));
+        let ties = case("ArgMax").input(&[2, 3], &[1.0, 1.0, 0.0, 2.0, 3.0, 3.0]).int("axis", 1);
+        let y = ties.int("select_last_index", 1).run(13).expect("reads");
+        assert_eq!(y.to_i64(), Some(vec![1, 2]));
     }
 }

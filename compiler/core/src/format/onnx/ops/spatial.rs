@@ -192,6 +192,14 @@ impl Windows {
         Ok(())
     }
 
+    /// One tap on each element.
+    #[must_use]
+    pub fn pointwise(dims: &[usize]) -> Self {
+        let one =
+            |&input: &usize| Span { input, kernel: 1, stride: 1, dilation: 1, ends: Ends::Valid };
+        Self(dims.iter().map(one).collect())
+    }
+
     /// The last two axes.
     #[must_use]
     pub fn plane(&self) -> Plane {

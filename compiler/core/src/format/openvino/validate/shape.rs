@@ -113,13 +113,21 @@ pub fn infer(layer: &Layer, known: &[Known<'_>]) -> Result<Vec<Type>, String> {
         }
         "MatMul" => one(matmul(&o)?),
         "Add" | "Subtract" | "Multiply" | "Divide" | "Maximum" | "Minimum"
-        | "SquaredDifference" => {
+        | "SquaredDifference" | "Power" | "Mod" | "FloorMod" => {
             if o.port(0)?.elem != o.port(1)?.elem {
                 return Err("the operands have different element types".into());
             }
             one(broadcast(&o.dims(0)?, &o.dims(1)?)?)
         }
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL2" => one(reduced(&o)?),
+        "Equal" | "NotEqual" | "Less" | "LessEqual" | "Greater" | "GreaterEqual" | "LogicalAnd"
+        | "LogicalOr" | "LogicalXor" => {
+            Ok(vec![(Elem::Bool, broadcast(&o.dims(0)?, &o.dims(1)?)?)])
+        }
+        "Select" => {
+            let both = broadcast(&o.dims(1)?, &o.dims(2)?)?;
+            Ok(vec![(o.port(1)?.elem, broadcast(&o.dims(0)?, &both)?)])
+        }
+        "ReduceMean" | "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceL2" => one(reduced(&o)?),
         "Reshape" => {
             let (from, to) = (o.dims(0)?, o.extents(1)?);
             if from.iter().product::<usize>() != to.iter().product::<usize>() {

@@ -1,7 +1,6 @@
 //! Readers of elementwise operators.
 
 use super::{OpContext, Reading, activation};
-use crate::numeric::Rounding;
 use crate::op::{
     Add, Cast, Dequantize, Div, Logistic, Maximum, Minimum, Mul, Op, OpError, PRelu, Quantize,
     SquaredDifference, Sub,
@@ -45,7 +44,7 @@ pub(super) fn prelu(c: &OpContext<'_>) -> Result<Reading, OpError> {
 }
 
 pub(super) fn quantize(c: &OpContext<'_>) -> Result<Reading, OpError> {
-    unary(c, Quantize { rounding: Rounding::HalfAway })
+    unary(c, Quantize)
 }
 
 pub(super) fn squared_difference(c: &OpContext<'_>) -> Result<Reading, OpError> {

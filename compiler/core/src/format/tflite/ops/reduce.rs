@@ -70,5 +70,5 @@ fn reduction(c: &OpContext<'_>) -> Result<ReduceAttributes, OpError> {
 fn position(c: &OpContext<'_>) -> Result<ArgAttributes, OpError> {
     let result = c.results.first().ok_or_else(|| OpError::invalid("it has no result"))?;
     let axis = c.axis(c.constant_int(1)?, c.operand(0)?.ty.shape.rank())?;
-    Ok(ArgAttributes { axis, index: result.dtype })
+    Ok(ArgAttributes { axis, index: result.dtype, last: false })
 }
