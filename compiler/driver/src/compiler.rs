@@ -113,6 +113,18 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    /// Refuses targets whose result another run-time executes.
+    pub(crate) fn emits_code(&self) -> Result<(), Diagnostics> {
+        let target = self.target()?;
+        if target.kind() == Kind::Kernels {
+            return Ok(());
+        }
+        let message =
+            format!("target {} emits no code that could be built and run here", target.name());
+        let help = "compile it with --example openvino-python and run that on the CPU".to_string();
+        Err(self.bad_option(message, help))
+    }
+
     /// The prefix of the emitted symbols, or the Rust module: the option, else made from the file
     /// name.
     ///

@@ -85,7 +85,9 @@ fn label_inputs(graph: &mut Graph) {
         let Some(quant) = input_quantization(graph, input) else { continue };
         let mut values = vec![input.result(0)];
         while let Some(value) = values.pop() {
-            let Some(known) = graph.value_mut(value).filter(|v| v.quant.is_none()) else { continue };
+            let Some(known) = graph.value_mut(value).filter(|v| v.quant.is_none()) else {
+                continue;
+            };
             known.quant = Some(quant.clone());
             values.extend(graph.users(value).iter().map(|(user, _)| user.result(0)));
         }
@@ -303,12 +305,7 @@ fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
         ty: TensorType::new(DType::F32, was.ty.shape.clone()),
         quant: None,
     };
-    let q = graph.add_with(
-        Quantize.into(),
-        &[at],
-        vec![quantized],
-        from.clone(),
-    );
+    let q = graph.add_with(Quantize.into(), &[at], vec![quantized], from.clone());
     let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from).result(0);
     redirect(graph, at, new, &readers);
 }
