@@ -4,8 +4,8 @@
     openvino_cpu.py < jobs.json > results.json
 
 jobs.json is a list of {"xml": PATH, "inputs": [NPY, ...], "outputs": [NPY, ...]}; inputs are in the file's order, axis 0
-counts samples, and the outputs are written there likewise, as float32 (or their own integer type). The answer is a list of {"ok": true, "inputs": [NAME, ...],
-"outputs": [NAME, ...], "types": [TYPE, ...]} or {"ok": false, "error": TEXT}.
+counts samples, and the outputs are written there likewise, as float32 (or their own integer type). The answer is a list of
+{"ok": true, "outputs": [NAME, ...]} or {"ok": false, "error": TEXT}.
 
 The plugin is asked for float32 arithmetic: by itself it takes bfloat16 where the processor has it, and it quantizes the
 activations in front of int8 weights.
@@ -35,12 +35,7 @@ def run(core, job):
     for path, result in zip(job["outputs"], results, strict=True):
         data = np.stack(result)
         np.save(path, data.astype(np.float32) if data.dtype.kind == "f" else data)
-    return {
-        "ok": True,
-        "inputs": [port.get_any_name() for port in compiled.inputs],
-        "outputs": [port.get_any_name() for port in compiled.outputs],
-        "types": [port.element_type.get_type_name() for port in compiled.outputs],
-    }
+    return {"ok": True, "outputs": [port.get_any_name() for port in compiled.outputs]}
 
 
 def main():

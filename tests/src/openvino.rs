@@ -85,15 +85,9 @@ pub struct Answer {
     /// Why not.
     #[serde(default)]
     pub error: String,
-    /// Names of the inputs.
-    #[serde(default)]
-    pub inputs: Vec<String>,
     /// Names of the outputs.
     #[serde(default)]
     pub outputs: Vec<String>,
-    /// Element types of the outputs as callers see them.
-    #[serde(default)]
-    pub types: Vec<String>,
 }
 
 /// Python with `tests/oracle/openvino-requirements.txt`, or `None` with a loud message. Under

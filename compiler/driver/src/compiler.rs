@@ -113,6 +113,18 @@ impl<'a> Compiler<'a> {
         })
     }
 
+    /// Refuses targets whose result another run-time executes.
+    pub(crate) fn emits_code(&self) -> Result<(), Diagnostics> {
+        let target = self.target()?;
+        if target.kind() == Kind::Kernels {
+            return Ok(());
+        }
+        let message =
+            format!("target {} emits no code that could be built and run here", target.name());
+        let help = "compile it with --example openvino-python and run that on the CPU".to_string();
+        Err(self.bad_option(message, help))
+    }
+
     /// The prefix of the emitted symbols, or the Rust module: the option, else made from the file
     /// name.
     ///
@@ -289,11 +301,14 @@ impl<'a> Compiler<'a> {
         let numbers = |n: &Option<crate::Numbers>| n.clone().map(|n| n.0).unwrap_or_default();
         let bytes = (o.input_type == InputType::U8)
             .then(|| Bytes { mean: numbers(&o.mean_values), scale: numbers(&o.scale_values) });
-        let ports =
-            graph.inputs().iter().map(|n| n.result(0)).chain(graph.outputs().iter().copied());
-        let quantization = ports
-            .filter_map(|v| graph.value(v))
-            .filter_map(|value| Some((value.name.clone(), value.quant.clone()?)))
+        let inputs = graph.inputs().iter();
+        let inputs =
+            inputs.map(|&n| (graph.value(n.result(0)), pass::input_quantization(graph, n)));
+        let outputs = graph.outputs().iter().map(|&v| graph.value(v));
+        let outputs = outputs.map(|value| (value, value.and_then(|v| v.quant.clone())));
+        let quantization = inputs
+            .chain(outputs)
+            .filter_map(|(value, quant)| Some((value?.name.clone(), quant?)))
             .collect();
         FileOptions {
             precision: o.precision.into(),

@@ -5,8 +5,9 @@
 use super::Pass;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
+use crate::numeric::dequantize as dequantize_one;
 use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
-use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// Activations become real numbers without rounding.
@@ -26,6 +27,7 @@ pub const KEEP: Pass = Pass {
 fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     let mut changes = 0;
     let mut problems = Diagnostics::default();
+    label_inputs(graph);
     let is_constant =
         |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
     let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
@@ -52,6 +54,46 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     problems.into_result(changes)
 }
 
+/// Parameters of an input that the file gives as plain int8, when its readers take its elements for
+/// quantized numbers: ONNX says so behind the input, not at it.
+#[must_use]
+pub fn input_quantization(graph: &Graph, input: NodeId) -> Option<QuantParams> {
+    label(graph, input.result(0), MAX_MOVES)
+}
+
+/// Moves looked through on the way to a label.
+const MAX_MOVES: usize = 16;
+
+/// The parameters on which all readers of a value agree.
+fn label(graph: &Graph, value: ValueId, moves: usize) -> Option<QuantParams> {
+    let known = graph.value(value).filter(|v| v.ty.dtype == DType::I8)?;
+    if known.quant.is_some() || moves == 0 {
+        return known.quant.clone();
+    }
+    let of = |user: &(NodeId, usize)| {
+        let is_move = matches!(graph.get(user.0)?.op, Op::Reshape(_) | Op::Transpose(_));
+        if is_move { label(graph, user.0.result(0), moves - 1) } else { None }
+    };
+    let labels: Vec<Option<QuantParams>> = graph.users(value).iter().map(of).collect();
+    let first = labels.first()?.clone().filter(|q| q.scales.len() == 1)?;
+    labels.iter().all(|l| l.as_ref() == Some(&first)).then_some(first)
+}
+
+/// Gives inputs, and what only moves them, the parameters their readers see.
+fn label_inputs(graph: &mut Graph) {
+    for input in graph.inputs().to_vec() {
+        let Some(quant) = input_quantization(graph, input) else { continue };
+        let mut values = vec![input.result(0)];
+        while let Some(value) = values.pop() {
+            let Some(known) = graph.value_mut(value).filter(|v| v.quant.is_none()) else {
+                continue;
+            };
+            known.quant = Some(quant.clone());
+            values.extend(graph.users(value).iter().map(|(user, _)| user.result(0)));
+        }
+    }
+}
+
 /// Quantization parameters of a value whose elements are quantized integers.
 fn quantization(value: &Value) -> Option<&QuantParams> {
     value.quant.as_ref().filter(|_| !matches!(value.ty.dtype, DType::F32 | DType::Bool))
@@ -69,6 +111,12 @@ fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Diagnostic> {
     };
     let Op::Constant(c) = &node.op else { return Ok(false) };
     let (tensor, from) = (c.tensor.clone(), node.origin.clone());
+    if let Some(q) = quantized_again(&tensor, value.quant.as_ref()) {
+        return Ok(store_quantized(graph, constant, &value, q, from));
+    }
+    if value.ty.dtype == DType::F32 {
+        return Ok(false);
+    }
     let mut shared = None;
     let mut changed = false;
     for (user, operand) in graph.users(constant) {
@@ -101,6 +149,43 @@ fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Diagnostic> {
         changed = true;
     }
     Ok(changed)
+}
+
+/// The int8 elements that float32 weights were dequantized from; the parameters are still with them.
+fn quantized_again(tensor: &Tensor, quant: Option<&QuantParams>) -> Option<Tensor> {
+    let (real, quant) = (tensor.as_f32()?, quant?);
+    let stride = quant.axis.and_then(|a| tensor.shape.strides().get(a).copied()).unwrap_or(1);
+    let scales = quant.scales.len().max(1);
+    let one = |(i, &x): (usize, &f32)| {
+        let channel = i / stride.max(1) % scales;
+        let (scale, zero) = (*quant.scales.get(channel)?, *quant.zero_points.get(channel)?);
+        let q = Rounding::HalfAway.quantize_i8(x, scale, zero);
+        (dequantize_one(i32::from(q), scale, zero).to_bits() == (x + 0.0).to_bits()).then_some(q)
+    };
+    let data: Option<Vec<i8>> = real.iter().enumerate().map(one).collect();
+    Some(Tensor { shape: tensor.shape.clone(), data: TensorData::I8(data?) })
+}
+
+/// Readers that multiply by the constant get it as int8 behind a Dequantize.
+fn store_quantized(graph: &mut Graph, of: ValueId, value: &Value, q: Tensor, from: Origin) -> bool {
+    let weights = |op: &Op| {
+        matches!(op, Op::BatchMatmul(_)) || matches!(op.quant_rule(), QuantRule::Weights { .. })
+    };
+    let users = graph.users(of).into_iter();
+    let readers: Vec<(NodeId, usize)> = users
+        .filter(|(user, i)| *i == 1 && graph.get(*user).is_some_and(|n| weights(&n.op)))
+        .collect();
+    if readers.is_empty() {
+        return false;
+    }
+    let stored = Value { ty: q.ty(), ..value.clone() };
+    let real = Value { quant: None, ..value.clone() };
+    let q = graph.add(Constant { tensor: Arc::new(q) }.into(), vec![stored], from.clone());
+    let new = graph.add_with(Dequantize.into(), &[q.result(0)], vec![real], from);
+    for (user, operand) in readers {
+        graph.connect(new.result(0), user, operand);
+    }
+    true
 }
 
 /// A bias has the scale of the sums it is added to, input times weights; what the file says about it is
@@ -232,4 +317,87 @@ fn redirect(graph: &mut Graph, old: ValueId, new: ValueId, readers: &[(NodeId, u
     }
     let outputs = graph.outputs().iter().map(|&v| if v == old { new } else { v }).collect();
     graph.set_outputs(outputs);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate;
+    use crate::numeric::Activation;
+    use crate::op::{FullyConnected, Input};
+    use crate::tensor::Shape;
+
+    /// y = x w + b with int8 x, w and y; the bias says nothing about its scale.
+    fn layer() -> Graph {
+        let mut graph = Graph::new();
+        let value = |name: &str, dtype, dims: &[usize], quant: Option<QuantParams>| Value {
+            name: name.into(),
+            ty: TensorType::new(dtype, dims.into()),
+            quant,
+        };
+        let per_tensor = |scale, zero| Some(QuantParams::per_tensor(scale, zero));
+        let x = value("x", DType::I8, &[1, 2], per_tensor(0.5, 3));
+        let x = graph.add(Input { ty: x.ty.clone() }.into(), vec![x], Origin::default()).result(0);
+        let quant = QuantParams {
+            scales: vec![0.25, 2.0],
+            zero_points: vec![0, 0],
+            axis: Some(0),
+            ..QuantParams::per_tensor(1.0, 0)
+        };
+        let constant = |graph: &mut Graph, value: Value, data| {
+            let tensor = Arc::new(Tensor { shape: value.ty.shape.clone(), data });
+            graph.add(Constant { tensor }.into(), vec![value], Origin::default()).result(0)
+        };
+        let w = value("w", DType::I8, &[2, 2], Some(quant));
+        let w = constant(&mut graph, w, TensorData::I8(vec![1, -2, 3, 4]));
+        let b = value("b", DType::I32, &[2], None);
+        let b = constant(&mut graph, b, TensorData::I32(vec![8, -1]));
+        let op = FullyConnected { activation: Activation::None, keep_dims: false };
+        let y = value("y", DType::I8, &[1, 2], per_tensor(0.75, -5));
+        let y = graph.add_with(op.into(), &[x, w, b], vec![y], Origin::default()).result(0);
+        graph.set_outputs(vec![y]);
+        graph
+    }
+
+    fn run_on(pass: Pass, x: [f32; 2]) -> (Graph, Vec<f32>) {
+        let mut graph = layer();
+        crate::pass::run_all(&mut graph, &[pass]).expect("valid");
+        let x = Tensor { shape: Shape(vec![1, 2]), data: TensorData::F32(x.to_vec()) };
+        let y = evaluate::run(&graph, &[x]).expect("runs");
+        let y = y[0].as_f32().expect("real numbers").to_vec();
+        (graph, y)
+    }
+
+    #[test]
+    fn values_become_real_and_weights_stay_int8() {
+        let (graph, y) = run_on(DROP, [1.5, -2.5]);
+        // Bias scales are 0.5 * 0.25 and 0.5 * 2.
+        assert_eq!(y, [1.5 * 0.25 + 2.5 * 0.5 + 1.0, 1.5 * 6.0 - 2.5 * 8.0 - 1.0]);
+        let stored = graph.nodes().into_iter().filter_map(|id| graph.get(id));
+        let int8 = stored.filter(|n| n.results[0].ty.dtype == DType::I8).count();
+        assert_eq!(int8, 1, "{}", crate::graph::text::print(&graph));
+    }
+
+    #[test]
+    fn rounding_is_kept_where_it_was() {
+        let (_, y) = run_on(KEEP, [1.4, -2.3]);
+        // x is rounded to multiples of 0.5, y to multiples of 0.75 in -92.25..=99: ties go to even.
+        let sums: [f32; 2] = [1.5 * 0.25 + 2.5 * 0.5 + 1.0, 1.5 * 6.0 - 2.5 * 8.0 - 1.0];
+        assert_eq!(y, sums.map(|v| (v / 0.75).round_ties_even() * 0.75));
+    }
+
+    #[test]
+    fn dequantized_weights_are_found_again() {
+        let q = Tensor { shape: Shape(vec![2, 2]), data: TensorData::I8(vec![-128, 0, 5, 127]) };
+        let quant = QuantParams {
+            scales: vec![0.013, 1.7e-4],
+            zero_points: vec![0, 3],
+            axis: Some(1),
+            ..QuantParams::per_tensor(1.0, 0)
+        };
+        let real = real_numbers(&q, &quant).expect("integers");
+        assert_eq!(quantized_again(&real, Some(&quant)), Some(q));
+        let other = Tensor { data: TensorData::F32(vec![0.1; 4]), ..real };
+        assert_eq!(quantized_again(&other, Some(&quant)), None);
+    }
 }

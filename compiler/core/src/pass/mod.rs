@@ -9,6 +9,7 @@ mod materialise_outputs;
 mod remove_dead;
 mod tabulate;
 
+pub use dequantize_graph::input_quantization;
 pub use fuse_quantization::{float_reason, is_quantized};
 
 use crate::diagnostic::Diagnostics;

@@ -155,6 +155,7 @@ pub fn verify(
     request: &Request,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Verification, VerifyError> {
+    compiler.emits_code()?;
     let mut graph = compiler.graph()?;
     if request.layers {
         graph.set_outputs(all_values(&graph));

@@ -11,8 +11,7 @@ use crate::op::OpError;
 use crate::tensor::{DType, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Constants of at most this many elements stay float32 in version 11, where the rest of the arithmetic
-/// is float32 too: compressing them saves nothing.
+/// Constants of at most this many elements stay float32: compressing them saves nothing.
 const KEEP: usize = 16;
 
 /// The network under construction.
@@ -57,23 +56,13 @@ impl<'o> Emitter<'o> {
         self.options.device == Device::MyriadX
     }
 
-    /// Element type of real numbers between layers. In version 11 float16 is a form of storage only.
-    #[must_use]
-    pub fn real(&self) -> Elem {
-        if self.options.precision == Precision::F16 && self.options.version.number() == 10 {
-            Elem::F16
-        } else {
-            Elem::F32
-        }
-    }
-
     /// Element type that values of the graph have in the file.
     ///
     /// # Errors
     /// A type the format, or this writer, does not have.
     pub fn elem(&self, dtype: DType) -> Result<Elem, OpError> {
         let plain = [
-            (DType::F32, self.real()),
+            (DType::F32, Elem::F32),
             (DType::I64, Elem::I64),
             (DType::I32, Elem::I32),
             (DType::I8, Elem::I8),
@@ -234,11 +223,10 @@ impl<'o> Emitter<'o> {
         self.bytes(Elem::I64, Vec::new(), &value.to_le_bytes())
     }
 
-    /// Real numbers, without precision of their own: they are as precise as the file.
+    /// Real numbers. Between layers they are float32; float16 is a form of storage, unpacked by a Convert
+    /// that every plugin folds, and that the stick's turns into its own arithmetic, which is float16.
     pub fn reals(&mut self, dims: Vec<usize>, values: &[f32]) -> Wire {
-        let half = self.options.precision == Precision::F16;
-        let packed = half && (self.real() == Elem::F16 || values.len() > KEEP);
-        if !packed {
+        if self.options.precision == Precision::F32 || values.len() <= KEEP {
             return self.floats(dims, values);
         }
         let mut beyond = 0usize;
@@ -260,9 +248,8 @@ impl<'o> Emitter<'o> {
             ));
         }
         let wire = self.bytes(Elem::F16, dims, &bytes);
-        let real = self.real();
         let layers = self.network.layers.len();
-        let wire = self.shared_convert(&wire, real);
+        let wire = self.shared_convert(&wire, Elem::F32);
         if self.network.layers.len() > layers
             && let Some(layer) = self.network.layers.last_mut()
         {
@@ -331,7 +318,7 @@ impl<'o> Emitter<'o> {
         };
         let bytes: Vec<u8> = q.iter().flat_map(|x| x.to_le_bytes()).collect();
         let raw = self.bytes(Elem::I8, stored.data.shape.0.clone(), &bytes);
-        // A float16 scale would move all weights it multiplies: multiply first, round then.
+        // A float16 scale would move all weights it multiplies.
         let mut wire = self.convert(&raw, Elem::F32);
         let zeros = factor.zero.as_f32().unwrap_or_default();
         if zeros.iter().any(|&z| z != 0.0) {
@@ -340,9 +327,7 @@ impl<'o> Emitter<'o> {
         }
         let scale =
             self.floats(factor.scale.shape.0.clone(), factor.scale.as_f32().unwrap_or_default());
-        let real = self.real();
-        let wire = self.binary("Multiply", &wire, &scale)?;
-        Ok(self.convert(&wire, real))
+        self.binary("Multiply", &wire, &scale)
     }
 
     /// float32 numbers, whatever the precision of the file.

@@ -102,7 +102,7 @@ pub struct Layer {
     pub outputs: Vec<(Elem, Vec<usize>)>,
     /// The name, once it has one.
     pub name: Option<String>,
-    /// A Convert that only unpacks float16 constants (IR v11).
+    /// A Convert that only unpacks a float16 constant.
     pub is_decompression: bool,
 }
 

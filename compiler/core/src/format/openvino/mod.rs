@@ -169,8 +169,7 @@ fn input(e: &mut Emitter<'_>, graph: &Graph, id: NodeId) -> Result<Held, OpError
     let mut wire = e.one(("Parameter", 1), data, &[], elem, dims.clone());
     set_name(e, wire.port.layer, &value.name);
     if let Some(bytes) = bytes {
-        let real = e.real();
-        wire = e.convert(&wire, real);
+        wire = e.convert(&wire, Elem::F32);
         for (kind, numbers, neutral) in
             [("Subtract", &bytes.mean, 0.0), ("Multiply", &bytes.factor, 1.0f32)]
         {

@@ -104,7 +104,10 @@ pub fn prelu(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
 }
 
 /// Both operands in one order and of one rank.
-fn aligned(call: &mut Call<'_, '_>) -> Result<([Wire; 2], Vec<usize>), OpError> {
+///
+/// # Errors
+/// A constant the file cannot hold.
+pub fn aligned(call: &mut Call<'_, '_>) -> Result<([Wire; 2], Vec<usize>), OpError> {
     let rank = call.dims(0)?.len().max(call.dims(1)?.len());
     let orders = [0, 1].map(|i| match call.held.get(i) {
         Some(Held::Tensor { order, .. }) if order.len() == rank && !order.is_sorted() => {

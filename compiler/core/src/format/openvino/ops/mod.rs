@@ -3,6 +3,7 @@
 mod conv;
 mod elementwise;
 mod index;
+mod logic;
 mod movement;
 mod norm;
 mod pool;
@@ -11,103 +12,117 @@ mod reduce;
 mod resize;
 
 use super::held::{Call, Held};
-use crate::op::{Function, Math, Op, OpError};
+use crate::op::{Op, OpError};
 
-/// The layers of one operator application; yields its results.
-///
-/// # Errors
-/// What the file, or the device it is for, cannot express.
-pub fn emit(op: &Op, call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
-    let one = |held: Result<Held, OpError>| held.map(|h| vec![h]);
-    match op {
-        Op::Abs(_) => one(elementwise::abs(call)),
-        Op::Add(o) => one(elementwise::binary(call, "Add", o.activation)),
-        Op::ArgMax(o) => one(index::arg(call, &o.0, "max")),
-        Op::ArgMin(o) => one(index::arg(call, &o.0, "min")),
-        Op::AveragePool2d(o) => one(pool::pool(call, &o.0, "AvgPool")),
-        Op::BatchMatmul(o) => one(conv::batch_matmul(call, o)),
-        Op::BroadcastTo(o) => one(movement::broadcast(call, &o.shape)),
-        Op::Cast(o) => one(elementwise::cast(call, o.to)),
-        Op::Concat(o) => one(movement::concat(call, o.axis)),
-        Op::Conv2d(o) => one(conv::conv2d(call, o)),
-        Op::Cumulative(o) => one(index::cumulative(call, o)),
-        Op::DepthToSpace(o) => one(movement::blocks(call, "DepthToSpace", o.block)),
-        Op::DepthwiseConv2d(o) => one(conv::depthwise(call, o)),
-        Op::Dequantize(_) => one(elementwise::dequantize(call)),
-        Op::Div(o) => one(elementwise::binary(call, "Divide", o.activation)),
-        Op::Elu(_) => one(elementwise::elu(call)),
-        Op::Exp(_) => one(elementwise::unary(call, ("Exp", 1))),
-        Op::FlipSign(_) => one(elementwise::dequantize(call)),
-        Op::Floor(_) => one(elementwise::unary(call, ("Floor", 1))),
-        Op::FullyConnected(o) => one(conv::fully_connected(call, o)),
-        Op::Gather(o) => one(index::gather(call, o)),
-        Op::GatherElements(o) => one(index::gather_elements(call, o.axis)),
-        Op::GatherNd(o) => one(index::gather_nd(call, o.batch_dims)),
-        Op::Gelu(o) => one(elementwise::gelu(call, o.approximate)),
-        Op::Gru(o) => recurrent::gru(call, o),
-        Op::HardSwish(_) => one(elementwise::unary(call, ("HSwish", 4))),
-        Op::L2Normalization(_) => one(norm::l2(call)),
-        Op::LeakyRelu(o) => one(elementwise::leaky(call, o.alpha)),
-        Op::Log(_) => one(elementwise::unary(call, ("Log", 1))),
-        Op::LogSoftmax(_) => one(norm::log_softmax(call)),
-        Op::Logistic(_) => one(elementwise::unary(call, ("Sigmoid", 1))),
-        Op::Lstm(o) => recurrent::lstm(call, o),
-        Op::MaxPool2d(o) => one(pool::pool(call, &o.0, "MaxPool")),
-        Op::Maximum(_) => one(elementwise::plain_binary(call, "Maximum")),
-        Op::Mean(o) => one(reduce::reduce(call, "ReduceMean", &o.0)),
-        Op::Minimum(_) => one(elementwise::plain_binary(call, "Minimum")),
-        Op::MirrorPad(o) => one(movement::mirror(call, o)),
-        Op::Mul(o) => one(elementwise::binary(call, "Multiply", o.activation)),
-        Op::Neg(_) => one(elementwise::unary(call, ("Negative", 1))),
-        Op::PRelu(_) => one(elementwise::prelu(call)),
-        Op::Pack(o) => one(movement::pack(call, o.axis)),
-        Op::Pad(o) => one(movement::pad(call, o)),
-        Op::Quantize(_) => one(elementwise::quantize(call)),
-        Op::ReduceMax(o) => one(reduce::reduce(call, "ReduceMax", &o.0)),
-        Op::ReduceMin(o) => one(reduce::reduce(call, "ReduceMin", &o.0)),
-        Op::Relu(o) => one(elementwise::relu(call, o.kind)),
-        Op::Reshape(o) => one(movement::reshape(call, &o.shape)),
-        Op::ResizeBilinear(o) => one(resize::bilinear(call, o)),
-        Op::ResizeNearest(o) => one(resize::nearest(call, o)),
-        Op::Rnn(o) => recurrent::rnn(call, o),
-        Op::Math(Math { function: Function::RoundEven }) => one(elementwise::round(call)),
-        Op::Rsqrt(_) => one(elementwise::rsqrt(call)),
-        Op::ScatterElements(o) => one(index::scatter_elements(call, o)),
-        Op::ScatterNd(o) => one(index::scatter_nd(call, o)),
-        Op::Slice(o) => one(movement::slice(call, o)),
-        Op::Softmax(o) => one(norm::softmax(call, o.beta)),
-        Op::SpaceToDepth(o) => one(movement::blocks(call, "SpaceToDepth", o.block)),
-        Op::Split(o) => movement::split(call, o),
-        Op::Sqrt(_) => one(elementwise::unary(call, ("Sqrt", 1))),
-        Op::Square(_) => one(elementwise::square(call)),
-        Op::SquaredDifference(_) => one(elementwise::plain_binary(call, "SquaredDifference")),
-        Op::Sub(o) => one(elementwise::binary(call, "Subtract", o.activation)),
-        Op::Sum(o) => one(reduce::reduce(call, "ReduceSum", &o.0)),
-        Op::Tanh(_) => one(elementwise::unary(call, ("Tanh", 1))),
-        Op::Tile(o) => one(movement::tile(call, &o.repeats)),
-        Op::TopK(o) => index::top_k(call, o),
-        Op::Transpose(o) => one(movement::transpose(call, &o.permutation)),
-        Op::TransposeConv(o) => one(conv::transposed(call, o)),
-        Op::Unpack(o) => movement::unpack(call, o.axis),
-        // Data is handled before; tables exist in kernels only.
-        Op::Input(_) | Op::Constant(_) | Op::Table(_) => Err(refused(op)),
-        Op::BitCast(_)
-        | Op::Bitwise(_)
-        | Op::CastFloat8(_)
-        | Op::Compare(_)
-        | Op::Determinant(_)
-        | Op::RoiAlign(_)
-        | Op::Math(_)
-        | Op::Mod(_)
-        | Op::Pow(_)
-        | Op::ReduceProd(_)
-        | Op::Select(_)
-        | Op::Shift(_)
-        | Op::Sign(_) => Err(refused(op)),
-    }
+/// Joins the operators with their forms. One match without a wildcard, as in `operators!`: a new operator
+/// needs a line, if only among those that are refused.
+macro_rules! forms {
+    (
+        $call:ident;
+        one result: { $($one:ident($o:pat) => $form:expr,)* }
+        any number: { $($many:ident($m:pat) => $forms:expr,)* }
+        refused: { $($refused:ident)* }
+    ) => {
+        /// The layers of one operator application; yields its results.
+        ///
+        /// # Errors
+        /// What the file, or the device it is for, cannot express.
+        pub fn emit(op: &Op, $call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
+            match op {
+                $(Op::$one($o) => $form.map(|held| vec![held]),)*
+                $(Op::$many($m) => $forms,)*
+                $(Op::$refused(_))|* => Err(OpError::unsupported(format!(
+                    "{} has no form in an OpenVINO file", op.name()
+                ))),
+            }
+        }
+    };
 }
 
-/// An operator that the writer has no form for.
-fn refused(op: &Op) -> OpError {
-    OpError::unsupported(format!("{} has no form in an OpenVINO file", op.name()))
+forms! {
+    call;
+    one result: {
+        Abs(_) => elementwise::abs(call),
+        Add(o) => elementwise::binary(call, "Add", o.activation),
+        ArgMax(o) => index::arg(call, &o.0, "max"),
+        ArgMin(o) => index::arg(call, &o.0, "min"),
+        AveragePool2d(o) => pool::pool(call, &o.0, "AvgPool"),
+        BatchMatmul(o) => conv::batch_matmul(call, o),
+        Bitwise(o) => logic::bitwise(call, o),
+        BroadcastTo(o) => movement::broadcast(call, &o.shape),
+        Cast(o) => elementwise::cast(call, o.to),
+        Compare(o) => logic::compare(call, o),
+        Concat(o) => movement::concat(call, o.axis),
+        Conv2d(o) => conv::conv2d(call, o),
+        Cumulative(o) => index::cumulative(call, o),
+        DepthToSpace(o) => movement::blocks(call, "DepthToSpace", o.block),
+        DepthwiseConv2d(o) => conv::depthwise(call, o),
+        Dequantize(_) => elementwise::dequantize(call),
+        Div(o) => elementwise::binary(call, "Divide", o.activation),
+        Elu(_) => elementwise::elu(call),
+        Exp(_) => elementwise::unary(call, ("Exp", 1)),
+        FlipSign(_) => elementwise::dequantize(call),
+        Floor(_) => elementwise::unary(call, ("Floor", 1)),
+        FullyConnected(o) => conv::fully_connected(call, o),
+        Gather(o) => index::gather(call, o),
+        GatherElements(o) => index::gather_elements(call, o.axis),
+        GatherNd(o) => index::gather_nd(call, o.batch_dims),
+        Gelu(o) => elementwise::gelu(call, o.approximate),
+        HardSwish(_) => elementwise::unary(call, ("HSwish", 4)),
+        L2Normalization(_) => norm::l2(call),
+        LeakyRelu(o) => elementwise::leaky(call, o.alpha),
+        Log(_) => elementwise::unary(call, ("Log", 1)),
+        Logistic(_) => elementwise::unary(call, ("Sigmoid", 1)),
+        LogSoftmax(_) => norm::log_softmax(call),
+        Math(o) => logic::math(call, o.function),
+        Maximum(_) => elementwise::plain_binary(call, "Maximum"),
+        MaxPool2d(o) => pool::pool(call, &o.0, "MaxPool"),
+        Mean(o) => reduce::reduce(call, "ReduceMean", &o.0),
+        Minimum(_) => elementwise::plain_binary(call, "Minimum"),
+        MirrorPad(o) => movement::mirror(call, o),
+        Mod(o) => logic::modulo(call, o),
+        Mul(o) => elementwise::binary(call, "Multiply", o.activation),
+        Neg(_) => elementwise::unary(call, ("Negative", 1)),
+        Pack(o) => movement::pack(call, o.axis),
+        Pad(o) => movement::pad(call, o),
+        Pow(_) => elementwise::plain_binary(call, "Power"),
+        PRelu(_) => elementwise::prelu(call),
+        Quantize(_) => elementwise::quantize(call),
+        ReduceMax(o) => reduce::reduce(call, "ReduceMax", &o.0),
+        ReduceMin(o) => reduce::reduce(call, "ReduceMin", &o.0),
+        ReduceProd(o) => reduce::product(call, &o.0),
+        Relu(o) => elementwise::relu(call, o.kind),
+        Reshape(o) => movement::reshape(call, &o.shape),
+        ResizeBilinear(o) => resize::bilinear(call, o),
+        ResizeNearest(o) => resize::nearest(call, o),
+        Rsqrt(_) => elementwise::rsqrt(call),
+        ScatterElements(o) => index::scatter_elements(call, o),
+        ScatterNd(o) => index::scatter_nd(call, o),
+        Select(_) => logic::select(call),
+        Sign(_) => logic::sign(call),
+        Slice(o) => movement::slice(call, o),
+        Softmax(o) => norm::softmax(call, o.beta),
+        SpaceToDepth(o) => movement::blocks(call, "SpaceToDepth", o.block),
+        Sqrt(_) => elementwise::unary(call, ("Sqrt", 1)),
+        Square(_) => elementwise::square(call),
+        SquaredDifference(_) => elementwise::plain_binary(call, "SquaredDifference"),
+        Sub(o) => elementwise::binary(call, "Subtract", o.activation),
+        Sum(o) => reduce::reduce(call, "ReduceSum", &o.0),
+        Tanh(_) => elementwise::unary(call, ("Tanh", 1)),
+        Tile(o) => movement::tile(call, &o.repeats),
+        Transpose(o) => movement::transpose(call, &o.permutation),
+        TransposeConv(o) => conv::transposed(call, o),
+    }
+    any number: {
+        Gru(o) => recurrent::gru(call, o),
+        Lstm(o) => recurrent::lstm(call, o),
+        Rnn(o) => recurrent::rnn(call, o),
+        Split(o) => movement::split(call, o),
+        TopK(o) => index::top_k(call, o),
+        Unpack(o) => movement::unpack(call, o.axis),
+    }
+    // Data is handled before; tables exist in kernels only.
+    refused: {
+        BitCast CastFloat8 Constant Determinant Input RoiAlign Shift Table
+    }
 }

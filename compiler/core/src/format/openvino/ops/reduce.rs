@@ -3,6 +3,14 @@
 use crate::format::openvino::held::{Call, Held};
 use crate::op::{OpError, ReduceAttributes};
 
+/// ReduceProd, which the stick's plugin does not have.
+pub fn product(call: &mut Call<'_, '_>, op: &ReduceAttributes) -> Result<Held, OpError> {
+    if call.e.is_myriad() {
+        return Err(OpError::unsupported("the stick's plugin has no ReduceProd"));
+    }
+    reduce(call, "ReduceProd", op)
+}
+
 /// A reduction over some dimensions.
 pub fn reduce(
     call: &mut Call<'_, '_>,

@@ -113,29 +113,24 @@ pub fn infer(layer: &Layer, known: &[Known<'_>]) -> Result<Vec<Type>, String> {
         }
         "MatMul" => one(matmul(&o)?),
         "Add" | "Subtract" | "Multiply" | "Divide" | "Maximum" | "Minimum"
-        | "SquaredDifference" => {
+        | "SquaredDifference" | "Power" | "Mod" | "FloorMod" => {
             if o.port(0)?.elem != o.port(1)?.elem {
                 return Err("the operands have different element types".into());
             }
             one(broadcast(&o.dims(0)?, &o.dims(1)?)?)
         }
-        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL2" => one(reduced(&o)?),
-        "Reshape" => {
-            let (from, to) = (o.dims(0)?, o.extents(1)?);
-            if from.iter().product::<usize>() != to.iter().product::<usize>() {
-                return Err(format!("{from:?} and {to:?} have different numbers of elements"));
-            }
-            one(to)
+        "Equal" | "NotEqual" | "Less" | "LessEqual" | "Greater" | "GreaterEqual" | "LogicalAnd"
+        | "LogicalOr" | "LogicalXor" => {
+            Ok(vec![(Elem::Bool, broadcast(&o.dims(0)?, &o.dims(1)?)?)])
         }
-        "Transpose" => {
-            let (x, order) = (o.dims(0)?, o.extents(1)?);
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            if !sorted.iter().copied().eq(0..x.len()) {
-                return Err(format!("{order:?} is no permutation of {} dimensions", x.len()));
-            }
-            one(order.iter().map(|&i| at(&x, i)).collect::<Result<_, _>>()?)
+        "Select" => {
+            let both = broadcast(&o.dims(1)?, &o.dims(2)?)?;
+            Ok(vec![(o.port(1)?.elem, broadcast(&o.dims(0)?, &both)?)])
         }
+        "ReduceMean" | "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceL2" => {
+            one(reduced(&o)?)
+        }
+        "Reshape" | "Transpose" => one(rearranged(&o)?),
         "Concat" => one(concat(&o)?),
         "VariadicSplit" => split(&o),
         "StridedSlice" => one(strided_slice(&o)?),
@@ -170,6 +165,23 @@ pub fn infer(layer: &Layer, known: &[Known<'_>]) -> Result<Vec<Type>, String> {
         "LSTMSequence" => lstm_sequence(&o),
         _elementwise => one(o.dims(0)?),
     }
+}
+
+/// Results of Reshape and Transpose.
+fn rearranged(o: &Operands<'_>) -> Result<Vec<usize>, String> {
+    let (x, given) = (o.dims(0)?, o.extents(1)?);
+    if o.layer.kind == "Reshape" {
+        if x.iter().product::<usize>() != given.iter().product::<usize>() {
+            return Err(format!("{x:?} and {given:?} have different numbers of elements"));
+        }
+        return Ok(given);
+    }
+    let mut sorted = given.clone();
+    sorted.sort_unstable();
+    if !sorted.iter().copied().eq(0..x.len()) {
+        return Err(format!("{given:?} is no permutation of {} dimensions", x.len()));
+    }
+    given.iter().map(|&i| at(&x, i)).collect()
 }
 
 fn attribute_elem(o: &Operands<'_>, key: &str) -> Result<Elem, String> {
