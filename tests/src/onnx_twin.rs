@@ -159,6 +159,10 @@ impl Writer<'_> {
         Some(self.apply("DequantizeLinear", &[&b, &scale, &zero], axis))
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "what the twins hold, and a panic for the rest"
+    )]
     fn node(&mut self, id: NodeId) {
         let node_of = self.graph.get(id).expect("node");
         let operands = self.graph.operands(id);

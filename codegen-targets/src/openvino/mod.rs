@@ -207,10 +207,13 @@ fn port(
     options: &FileOptions,
 ) -> Option<NetworkPort> {
     let value = graph.value(id)?;
-    let dtype = match value.ty.dtype {
-        DType::F32 if write.byte_inputs.contains_key(&value.name) => "uint8",
-        DType::I64 if write.version == Version::V10 => "int32",
-        dtype => dtype.name(),
+    let own = value.ty.dtype;
+    let dtype = if own == DType::F32 && write.byte_inputs.contains_key(&value.name) {
+        "uint8"
+    } else if own == DType::I64 && write.version == Version::V10 {
+        "int32"
+    } else {
+        own.name()
     };
     Some(NetworkPort {
         name: value.name.clone(),

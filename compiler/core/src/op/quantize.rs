@@ -1,6 +1,6 @@
 //! Quantize: float32 to int8, or int8 to int8 of another scale. TFLite QUANTIZE, ONNX QuantizeLinear.
 
-use super::{OpError, Operator, Reuse, Signature};
+use super::{Arithmetic, OpError, Operator, Reuse, Signature};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, float, int};
 use crate::numeric::{Multiplier, dequantize};
@@ -17,10 +17,8 @@ impl Operator for Quantize {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        match x.dtype() {
-            DType::F32 => {}
-            DType::I8 => drop(x.per_tensor()?),
-            _other => return Err(OpError::types(s)),
+        if s.arithmetic()? == Arithmetic::Int8 {
+            x.per_tensor()?;
         }
         s.result(0)?.per_tensor()?;
         Ok(vec![TensorType::new(DType::I8, x.shape().clone())])

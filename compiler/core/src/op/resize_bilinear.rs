@@ -246,7 +246,7 @@ fn blend(k: &KernelBuilder, x: Buf, at: &[Expr; 4], weights: &[Expr; 4], i: &Exp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, check_indices};
 
     #[test]
     fn lowering_equals_evaluation() {
@@ -265,7 +265,9 @@ mod tests {
                 let op = ResizeBilinear { size, sampling };
                 let shape = [2, from[0], from[1], 3];
                 check(op.clone(), &[Spec::i8(&shape, 0.1, 0)], &[(0.1, 0)]);
-                check(op, &[Spec::f32(&shape)], &[]);
+                check(op.clone(), &[Spec::f32(&shape)], &[]);
+                check_indices(op.clone(), &[Spec::i8(&shape, 0.1, 0)], &[(0.1, 0)]);
+                check_indices(op, &[Spec::f32(&shape)], &[]);
             }
         }
     }

@@ -26,30 +26,33 @@ pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
     if let Op::AveragePool2d(AveragePool2d(a)) = &op {
         return average_pool(graph, id, float, a, result);
     }
-    match op {
+    let rescales_operands = matches!(
+        op,
         Op::Add(_)
-        | Op::Sub(_)
-        | Op::Mul(_)
-        | Op::SquaredDifference(_)
-        | Op::PRelu(_)
-        | Op::BatchMatmul(_) => {
-            let mut ids = Vec::new();
-            for operand in graph.operands(float.node) {
-                ids.push(as_int8(graph, operand)?.value);
-            }
-            replace(graph, id, op, &ids, float.node)
+            | Op::Sub(_)
+            | Op::Mul(_)
+            | Op::SquaredDifference(_)
+            | Op::PRelu(_)
+            | Op::BatchMatmul(_)
+    );
+    if rescales_operands {
+        let mut ids = Vec::new();
+        for operand in graph.operands(float.node) {
+            ids.push(as_int8(graph, operand)?.value);
         }
-        Op::Mean(_) | Op::Sum(_) => {
-            let x = only_operand(graph, float)?;
-            replace(graph, id, op, &[x.value], float.node)
-        }
-        Op::ResizeBilinear(_) => {
-            let x = only_operand(graph, float)?;
-            through(graph, id, float, op, x.value, (x.scale, x.zero_point), result)
-        }
-        Op::Softmax(_) | Op::LogSoftmax(_) => softmax(graph, id, float, op, result),
-        _other => None,
+        return replace(graph, id, op, &ids, float.node);
     }
+    if matches!(op, Op::Mean(_) | Op::Sum(_)) {
+        let x = only_operand(graph, float)?;
+        return replace(graph, id, op, &[x.value], float.node);
+    }
+    if matches!(op, Op::ResizeBilinear(_)) {
+        let x = only_operand(graph, float)?;
+        return through(graph, id, float, op, x.value, (x.scale, x.zero_point), result);
+    }
+    // Everything else has no integer form with operands of their own.
+    let is_softmax = matches!(op, Op::Softmax(_) | Op::LogSoftmax(_));
+    if is_softmax { softmax(graph, id, float, op, result) } else { None }
 }
 
 fn only_operand(graph: &Graph, float: ValueId) -> Option<Quantized> {
