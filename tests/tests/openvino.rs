@@ -33,8 +33,8 @@ const FORMS: [(&str, IrVersion, PrecisionName, f64); 5] = [
 
 /// Bound where the plugin computes in int8, for three of four samples: it rounds sums elsewhere than the
 /// graph says, a result between two of 256 values may become either in every layer, and the zoo's samples
-/// of pure noise make much of it (our own evaluator and TensorFlow Lite Micro differ as much there).
-const INT8: f64 = 3e-2;
+/// of pure noise make much of it. One step of the visual wake words is 3.7e-2 of its largest output.
+const INT8: f64 = 4e-2;
 
 /// Networks that float16 weights spoil, the reason beside each.
 const BEYOND_HALF: &[&str] = &[
