@@ -5,7 +5,7 @@
 
 jobs.json is a list of {"xml": PATH, "inputs": [NPY, ...], "outputs": [NPY, ...]}; inputs are in the file's order, axis 0
 counts samples, and the outputs are written there likewise, as float32 (or their own integer type). The answer is a list of
-{"ok": true, "outputs": [NAME, ...]} or {"ok": false, "error": TEXT}.
+{"ok": true, "outputs": [[NAME, ...], ...]} (a tensor may have several names) or {"ok": false, "error": TEXT}.
 
 The plugin is asked for float32 arithmetic: by itself it takes bfloat16 where the processor has it, and it quantizes the
 activations in front of int8 weights.
@@ -35,7 +35,7 @@ def run(core, job):
     for path, result in zip(job["outputs"], results, strict=True):
         data = np.stack(result)
         np.save(path, data.astype(np.float32) if data.dtype.kind == "f" else data)
-    return {"ok": True, "outputs": [port.get_any_name() for port in compiled.outputs]}
+    return {"ok": True, "outputs": [sorted(port.get_names()) for port in compiled.outputs]}
 
 
 def main():

@@ -85,9 +85,9 @@ pub struct Answer {
     /// Why not.
     #[serde(default)]
     pub error: String,
-    /// Names of the outputs.
+    /// Names of each output: a tensor may have several.
     #[serde(default)]
-    pub outputs: Vec<String>,
+    pub outputs: Vec<Vec<String>>,
 }
 
 /// Python with `tests/oracle/openvino-requirements.txt`, or `None` with a loud message. Under

@@ -100,7 +100,7 @@ impl Target for OpenVino {
 
     fn legalise(&self, graph: Graph, _: Core) -> Result<Legal, Diagnostics> {
         let options = WriteOptions { device: self.device, ..WriteOptions::default() };
-        lower::legalise_for(graph, &|op, signature| ir::form(op, signature, &options).map(drop))
+        lower::legalise_for(graph, &|graph| ir::write(graph, &options).map(drop))
     }
 
     fn emit(&self, legal: &Legal, options: &EmitOptions) -> Result<Emitted, Diagnostics> {

@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, ValueId};
 use crate::kir::{Access, BufDecl, Call, Kernel, KernelBuilder, Layer, Module, Port, Ty};
 use crate::memory::liveness::{self, ALIGN, Liveness};
 use crate::memory::planner;
-use crate::op::{Op, OpError, Reuse, Signature};
+use crate::op::{OpError, Reuse};
 use crate::pass;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,24 +51,18 @@ pub fn legalise(graph: Graph, core: Core) -> Result<Legal, Diagnostics> {
     problems.into_result(Legal { graph, core })
 }
 
-/// Checks that a target which walks the graph itself can express every operator, and reports all that
-/// it cannot.
+/// Checks that a target which walks the graph itself can express all of it; `check` reports everything
+/// that it cannot.
 ///
 /// # Errors
-/// Verifier findings, or one diagnostic per operator that `supports` refuses.
+/// Verifier findings, or what `check` reports.
 pub fn legalise_for(
     graph: Graph,
-    supports: &dyn Fn(&Op, &Signature<'_>) -> Result<(), OpError>,
+    check: &dyn Fn(&Graph) -> Result<(), Diagnostics>,
 ) -> Result<Legal, Diagnostics> {
     crate::graph::verify::verify(&graph)?;
-    let mut problems = Diagnostics::default();
-    for id in graph.schedule() {
-        let Some(node) = graph.get(id).filter(|n| !is_data(&n.op)) else { continue };
-        if let Err(error) = supports(&node.op, &graph.signature(id)) {
-            problems.push(error.into_diagnostic(node.origin.clone()));
-        }
-    }
-    problems.into_result(Legal { graph, core: Core::default() })
+    check(&graph)?;
+    Ok(Legal { graph, core: Core::default() })
 }
 
 fn kernel_of(graph: &Graph, id: NodeId, core: Core) -> Result<Option<KernelBuilder>, OpError> {

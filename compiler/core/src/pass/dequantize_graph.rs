@@ -268,9 +268,11 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     if keep_rounding {
         let readers = graph.users(id.result(0));
         // A pair already, as quantizers write them into ONNX files.
-        if readers
-            .iter()
-            .all(|(u, _)| matches!(graph.get(*u).map(|n| &n.op), Some(Op::Dequantize(_))))
+        let is_output = graph.outputs().contains(&id.result(0));
+        if !is_output
+            && readers
+                .iter()
+                .all(|(u, _)| matches!(graph.get(*u).map(|n| &n.op), Some(Op::Dequantize(_))))
         {
             return false;
         }

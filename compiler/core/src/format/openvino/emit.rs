@@ -226,27 +226,15 @@ impl<'o> Emitter<'o> {
     /// Real numbers. Between layers they are float32; float16 is a form of storage, unpacked by a Convert
     /// that every plugin folds, and that the stick's turns into its own arithmetic, which is float16.
     pub fn reals(&mut self, dims: Vec<usize>, values: &[f32]) -> Wire {
-        if self.options.precision == Precision::F32 || values.len() <= KEEP {
+        let limited = self.within_half(&dims, values);
+        let values = limited.as_slice();
+        let packs = self.options.precision == Precision::F16
+            && values.len() > KEEP
+            && half::represents(values);
+        if !packs {
             return self.floats(dims, values);
         }
-        let mut beyond = 0usize;
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|&v| {
-                beyond += usize::from(v.is_finite() && v.abs() > half::MAX);
-                let v = if v.is_finite() { v.clamp(-half::MAX, half::MAX) } else { v };
-                half::from_f32(v).to_le_bytes()
-            })
-            .collect();
-        if beyond > 0 {
-            self.notes.insert(format!(
-                "{beyond} of {} elements of a constant {} are beyond the largest float16 and were \
-                 limited to {}; --precision f32 keeps them",
-                values.len(),
-                list(&dims),
-                half::MAX
-            ));
-        }
+        let bytes: Vec<u8> = values.iter().flat_map(|&v| half::from_f32(v).to_le_bytes()).collect();
         let wire = self.bytes(Elem::F16, dims, &bytes);
         let layers = self.network.layers.len();
         let wire = self.shared_convert(&wire, Elem::F32);
@@ -256,6 +244,24 @@ impl<'o> Emitter<'o> {
             layer.is_decompression = true;
         }
         wire
+    }
+
+    /// The stick computes in float16: numbers beyond it are limited here, and reported.
+    fn within_half(&mut self, dims: &[usize], values: &[f32]) -> Vec<f32> {
+        let beyond = |v: &&f32| v.is_finite() && v.abs() > half::MAX;
+        let count = values.iter().filter(beyond).count();
+        if count == 0 || !self.is_myriad() {
+            return values.to_vec();
+        }
+        self.notes.insert(format!(
+            "{count} of {} elements of a constant {} are beyond the largest float16, in which the \
+             stick computes, and were limited to {}",
+            values.len(),
+            list(dims),
+            half::MAX
+        ));
+        let limit = |v: &f32| if v.is_finite() { v.clamp(-half::MAX, half::MAX) } else { *v };
+        values.iter().map(limit).collect()
     }
 
     /// A conversion of a constant, made once.

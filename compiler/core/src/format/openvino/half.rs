@@ -26,20 +26,38 @@ pub fn from_f32(x: f32) -> u16 {
     sign | ((rebiased + 0xfff + odd) >> 13) as u16
 }
 
+/// Decodes; the definition.
+fn value(half: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 1023));
+    let magnitude = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        e => (1024.0 + fraction) * 2f64.powi(e - 25),
+    };
+    if half & 0x8000 == 0 { magnitude } else { -magnitude }
+}
+
+/// Whether numbers lose no more than the half of a last place of binary16 on the whole: true unless they
+/// are so small, or so large, that most of them lose more.
+#[must_use]
+pub fn represents(values: &[f32]) -> bool {
+    let (mut lost, mut sum) = (0.0, 0.0);
+    for &v in values.iter().filter(|v| v.is_finite()) {
+        lost += (value(from_f32(v)) - f64::from(v)).abs();
+        sum += f64::from(v).abs();
+    }
+    lost <= sum / 2048.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Decodes; the definition.
-    fn value(half: u16) -> f64 {
-        let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 1023));
-        let magnitude = match exponent {
-            0 => fraction * 2f64.powi(-24),
-            31 if fraction == 0.0 => f64::INFINITY,
-            31 => f64::NAN,
-            e => (1024.0 + fraction) * 2f64.powi(e - 25),
-        };
-        if half & 0x8000 == 0 { magnitude } else { -magnitude }
+    #[test]
+    fn numbers_that_float16_cannot_hold_are_known() {
+        assert!(represents(&[0.0, 0.1, -3.3, 60000.0, f32::INFINITY, 1e-9]) && represents(&[]));
+        assert!(!represents(&[1e-7, 2.2e-7]) && !represents(&[70000.0]));
     }
 
     #[test]

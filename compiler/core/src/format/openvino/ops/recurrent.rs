@@ -80,8 +80,17 @@ pub fn lstm(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
     let [steps, ..] = extents(call)?;
     check_lengths(call, &op.attributes, steps)?;
     let usual = [GateFunction::Sigmoid, GateFunction::Tanh, GateFunction::Tanh];
-    let has_peepholes = find(&op.attributes, RecurrentOperand::Peepholes).is_some();
-    if op.functions == usual && !op.input_forget && !has_peepholes && op.attributes.clip.is_none() {
+    let a = &op.attributes;
+    let given = |operand| find(a, operand).is_some();
+    let is_plain = op.functions == usual
+        && !op.input_forget
+        && !given(RecurrentOperand::Peepholes)
+        && a.clip.is_none();
+    // The stick's plugin loses track of a sequence whose states come or go.
+    let is_closed = a.results == [RecurrentResult::Sequence]
+        && !given(RecurrentOperand::Hidden)
+        && !given(RecurrentOperand::Cell);
+    if is_plain && (is_closed || !call.e.is_myriad()) {
         lstm_sequence(call, &op.attributes)
     } else {
         lstm_steps(call, op)
