@@ -91,11 +91,14 @@ fn find(graph: &Graph, float: ValueId) -> Option<Layer> {
         });
         return Some(layer);
     }
-    let axis = match &node.op {
-        Op::Conv2d(_) | Op::FullyConnected(_) | Op::TransposeConv(_) => 0,
-        Op::DepthwiseConv2d(_) => 3,
-        _other => return None,
-    };
+    let axis = if let Op::DepthwiseConv2d(_) = node.op { 3 } else { 0 };
+    let is_layer = matches!(
+        node.op,
+        Op::Conv2d(_) | Op::FullyConnected(_) | Op::TransposeConv(_) | Op::DepthwiseConv2d(_)
+    );
+    if !is_layer {
+        return None;
+    }
     let bias = match operands.get(2) {
         Some(&bias) => Some(floats(graph, bias)?),
         None => None,

@@ -71,60 +71,66 @@ fn forget_constants(graph: &mut Graph) {
 
 /// One rewrite at one node, `None` when there is none.
 fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
-    match &graph.get(id)?.op {
-        Op::Quantize(_) => cancel(graph, id)
+    let op = &graph.get(id)?.op;
+    if let Op::Quantize(_) = op {
+        return cancel(graph, id)
             .or_else(|| join_twins(graph, id))
             .or_else(|| rise(graph, id))
             .or_else(|| elementwise::tabulate(graph, id))
             .or_else(|| layers::fuse(graph, id))
-            .or_else(|| pairs::fuse(graph, id)),
-        Op::FlipSign(_) => flip_back(graph, id),
-        Op::ArgMax(_) | Op::ArgMin(_) => position(graph, id),
-        op if moves(op) => {
-            alias(graph, id).or_else(|| sink(graph, id)).or_else(|| sink_flip(graph, id))
-        }
-        _other => None,
+            .or_else(|| pairs::fuse(graph, id));
     }
+    if let Op::FlipSign(_) = op {
+        return flip_back(graph, id);
+    }
+    if let Op::ArgMax(_) | Op::ArgMin(_) = op {
+        return position(graph, id);
+    }
+    if moves(op) {
+        return alias(graph, id).or_else(|| sink(graph, id)).or_else(|| sink_flip(graph, id));
+    }
+    None
 }
 
 /// Operators whose results are elements of operand 0 (Concat and Pack: of all operands), or their
 /// zero: they do the same to int8 as to what it stands for.
 fn moves(op: &Op) -> bool {
     // Everything that is not listed computes. A padding value would have to be quantized.
-    match op {
-        Op::MaxPool2d(MaxPool2d(a)) => a.activation == crate::numeric::Activation::None,
-        op => matches!(
-            op,
-            Op::BroadcastTo(_)
-                | Op::Concat(_)
-                | Op::DepthToSpace(_)
-                | Op::Gather(_)
-                | Op::MirrorPad(_)
-                | Op::Pack(_)
-                | Op::Pad(_)
-                | Op::ReduceMax(_)
-                | Op::ReduceMin(_)
-                | Op::Reshape(_)
-                | Op::ResizeNearest(_)
-                | Op::Slice(_)
-                | Op::SpaceToDepth(_)
-                | Op::Split(_)
-                | Op::Tile(_)
-                | Op::Transpose(_)
-                | Op::Unpack(_)
-        ),
+    if let Op::MaxPool2d(MaxPool2d(a)) = op {
+        return a.activation == crate::numeric::Activation::None;
     }
+    matches!(
+        op,
+        Op::BroadcastTo(_)
+            | Op::Concat(_)
+            | Op::DepthToSpace(_)
+            | Op::Gather(_)
+            | Op::MirrorPad(_)
+            | Op::Pack(_)
+            | Op::Pad(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMin(_)
+            | Op::Reshape(_)
+            | Op::ResizeNearest(_)
+            | Op::Slice(_)
+            | Op::SpaceToDepth(_)
+            | Op::Split(_)
+            | Op::Tile(_)
+            | Op::Transpose(_)
+            | Op::Unpack(_)
+    )
 }
 
 /// Which operands of a moving operator hold the elements it moves; `None` when a padding value is
 /// among the others.
 fn moved_operands(graph: &Graph, id: NodeId) -> Option<std::ops::Range<usize>> {
     let count = graph.operands(id).len();
-    match &graph.get(id)?.op {
-        Op::Concat(_) | Op::Pack(_) => Some(0..count),
-        Op::Pad(_) if count > 1 => None,
-        _one => Some(0..1),
+    let op = &graph.get(id)?.op;
+    if let Op::Concat(_) | Op::Pack(_) = op {
+        return Some(0..count);
     }
+    let has_value = matches!(op, Op::Pad(_)) && count > 1;
+    (!has_value).then_some(0..1)
 }
 
 /// Quantize(Dequantize(x)).

@@ -26,30 +26,31 @@ pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
     if let Op::AveragePool2d(AveragePool2d(a)) = &op {
         return average_pool(graph, id, float, a, result);
     }
-    match op {
-        Op::Add(_)
-        | Op::Sub(_)
-        | Op::Mul(_)
-        | Op::SquaredDifference(_)
-        | Op::PRelu(_)
-        | Op::BatchMatmul(_) => {
-            let mut ids = Vec::new();
-            for operand in graph.operands(float.node) {
-                ids.push(as_int8(graph, operand)?.value);
-            }
-            replace(graph, id, op, &ids, float.node)
+    if let Op::Add(_)
+    | Op::Sub(_)
+    | Op::Mul(_)
+    | Op::SquaredDifference(_)
+    | Op::PRelu(_)
+    | Op::BatchMatmul(_) = op
+    {
+        let mut ids = Vec::new();
+        for operand in graph.operands(float.node) {
+            ids.push(as_int8(graph, operand)?.value);
         }
-        Op::Mean(_) | Op::Sum(_) => {
-            let x = only_operand(graph, float)?;
-            replace(graph, id, op, &[x.value], float.node)
-        }
-        Op::ResizeBilinear(_) => {
-            let x = only_operand(graph, float)?;
-            through(graph, id, float, op, x.value, (x.scale, x.zero_point), result)
-        }
-        Op::Softmax(_) | Op::LogSoftmax(_) => softmax(graph, id, float, op, result),
-        _other => None,
+        return replace(graph, id, op, &ids, float.node);
     }
+    if let Op::Mean(_) | Op::Sum(_) = op {
+        let x = only_operand(graph, float)?;
+        return replace(graph, id, op, &[x.value], float.node);
+    }
+    if let Op::ResizeBilinear(_) = op {
+        let x = only_operand(graph, float)?;
+        return through(graph, id, float, op, x.value, (x.scale, x.zero_point), result);
+    }
+    if let Op::Softmax(_) | Op::LogSoftmax(_) = op {
+        return softmax(graph, id, float, op, result);
+    }
+    None
 }
 
 fn only_operand(graph: &Graph, float: ValueId) -> Option<Quantized> {

@@ -41,13 +41,14 @@ pub fn float_reason(graph: &Graph, id: NodeId) -> Option<String> {
 fn operand_reason(graph: &Graph, operand: ValueId) -> Option<String> {
     let node = graph.get(operand.node)?;
     let name = &graph.value(operand)?.name;
-    match &node.op {
-        Op::Dequantize(_) => None,
-        // A bias or another parameter may be float in the file.
-        Op::Constant(_) => None,
-        Op::Input(_) => Some(format!("the model input \"{name}\" is float")),
-        op => Some(format!("operand \"{name}\" comes from {} as float", op.name())),
+    // A bias or another parameter may be float in the file.
+    if let Op::Dequantize(_) | Op::Constant(_) = node.op {
+        return None;
     }
+    if let Op::Input(_) = node.op {
+        return Some(format!("the model input \"{name}\" is float"));
+    }
+    Some(format!("operand \"{name}\" comes from {} as float", node.op.name()))
 }
 
 fn result_reason(graph: &Graph, result: ValueId) -> Option<String> {

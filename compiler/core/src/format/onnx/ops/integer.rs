@@ -51,7 +51,7 @@ fn parts(depth: usize, taps: usize) -> Vec<usize> {
     let most = EXACT / (FARTHEST * FARTHEST * taps.max(1) as u64).max(1);
     let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
     let mut sizes = vec![most; depth / most];
-    if depth % most != 0 {
+    if !depth.is_multiple_of(most) {
         sizes.push(depth % most);
     }
     sizes

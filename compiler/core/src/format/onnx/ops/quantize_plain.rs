@@ -75,15 +75,22 @@ pub(super) fn is_zero(c: &Context<'_, '_>, x: ValueId) -> bool {
     data.is_some_and(|d| d.iter().all(|&v| v == 0))
 }
 
+fn is_small_int(small: SmallType) -> bool {
+    matches!(small, SmallType::I2 | SmallType::I4 | SmallType::U2 | SmallType::U4)
+}
+
 /// Smallest and largest value of an integer type that float32 holds exactly.
 fn limits(to: DType) -> Option<(f32, f32)> {
-    let (bits, is_signed) = match to {
-        DType::Small(SmallType::I2) => (2, true),
-        DType::Small(SmallType::U2) => (2, false),
-        DType::Small(SmallType::I4) => (4, true),
-        DType::Small(SmallType::U4) => (4, false),
-        int if int.is_int() && int.size() <= 2 => (8 * int.size() as i32, !int.is_unsigned()),
-        _other => return None,
+    let is_narrow = to.is_int() && to.size() <= 2;
+    let (bits, is_signed) = if let DType::Small(small) = to {
+        if !is_small_int(small) {
+            return None;
+        }
+        (small.bits() as i32, matches!(small, SmallType::I2 | SmallType::I4))
+    } else if is_narrow {
+        (8 * to.size() as i32, !to.is_unsigned())
+    } else {
+        return None;
     };
     let power = |n: i32| 2f32.powi(n);
     Some(if is_signed {
