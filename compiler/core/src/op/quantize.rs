@@ -1,6 +1,6 @@
 //! Quantize: float32 to int8, or int8 to int8 of another scale. TFLite QUANTIZE, ONNX QuantizeLinear.
 
-use super::{Arithmetic, OpError, Operator, Reuse, Signature};
+use super::{OpError, Operator, Reuse, Signature};
 use crate::kernels::elementwise;
 use crate::kir::{Expr, Intrinsic, KernelBuilder, Ty, float, int};
 use crate::numeric::{Multiplier, dequantize};
@@ -17,7 +17,10 @@ impl Operator for Quantize {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
         s.expect_operands(1, 1)?;
         let x = s.operand(0)?;
-        if s.arithmetic()? == Arithmetic::Int8 {
+        if !matches!(x.dtype(), DType::F32 | DType::I8) {
+            return Err(OpError::types(s));
+        }
+        if x.dtype() == DType::I8 {
             x.per_tensor()?;
         }
         s.result(0)?.per_tensor()?;

@@ -4,7 +4,7 @@
 use super::edit::{Quantized, accepts, constant, dequantized, integers, is_sole_use};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::numeric::Activation;
-use crate::op::{Op, QuantRule};
+use crate::op::Op;
 use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
 
 /// What is needed to make a float layer an integer one.
@@ -91,7 +91,14 @@ fn find(graph: &Graph, float: ValueId) -> Option<Layer> {
         });
         return Some(layer);
     }
-    let QuantRule::Weights { axis } = node.op.quant_rule() else { return None };
+    let axis = if let Op::DepthwiseConv2d(_) = node.op { 3 } else { 0 };
+    let is_layer = matches!(
+        node.op,
+        Op::Conv2d(_) | Op::FullyConnected(_) | Op::TransposeConv(_) | Op::DepthwiseConv2d(_)
+    );
+    if !is_layer {
+        return None;
+    }
     let bias = match operands.get(2) {
         Some(&bias) => Some(floats(graph, bias)?),
         None => None,

@@ -72,7 +72,7 @@ fn forget_constants(graph: &mut Graph) {
 /// One rewrite at one node, `None` when there is none.
 fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
     let op = &graph.get(id)?.op;
-    if matches!(op, Op::Quantize(_)) {
+    if let Op::Quantize(_) = op {
         return cancel(graph, id)
             .or_else(|| join_twins(graph, id))
             .or_else(|| rise(graph, id))
@@ -80,10 +80,10 @@ fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
             .or_else(|| layers::fuse(graph, id))
             .or_else(|| pairs::fuse(graph, id));
     }
-    if matches!(op, Op::FlipSign(_)) {
+    if let Op::FlipSign(_) = op {
         return flip_back(graph, id);
     }
-    if matches!(op, Op::ArgMax(_) | Op::ArgMin(_)) {
+    if let Op::ArgMax(_) | Op::ArgMin(_) = op {
         return position(graph, id);
     }
     if moves(op) {
@@ -126,7 +126,7 @@ fn moves(op: &Op) -> bool {
 fn moved_operands(graph: &Graph, id: NodeId) -> Option<std::ops::Range<usize>> {
     let count = graph.operands(id).len();
     let op = &graph.get(id)?.op;
-    if matches!(op, Op::Concat(_) | Op::Pack(_)) {
+    if let Op::Concat(_) | Op::Pack(_) = op {
         return Some(0..count);
     }
     let has_value = matches!(op, Op::Pad(_)) && count > 1;

@@ -26,33 +26,31 @@ pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
     if let Op::AveragePool2d(AveragePool2d(a)) = &op {
         return average_pool(graph, id, float, a, result);
     }
-    let rescales_operands = matches!(
-        op,
-        Op::Add(_)
-            | Op::Sub(_)
-            | Op::Mul(_)
-            | Op::SquaredDifference(_)
-            | Op::PRelu(_)
-            | Op::BatchMatmul(_)
-    );
-    if rescales_operands {
+    if let Op::Add(_)
+    | Op::Sub(_)
+    | Op::Mul(_)
+    | Op::SquaredDifference(_)
+    | Op::PRelu(_)
+    | Op::BatchMatmul(_) = op
+    {
         let mut ids = Vec::new();
         for operand in graph.operands(float.node) {
             ids.push(as_int8(graph, operand)?.value);
         }
         return replace(graph, id, op, &ids, float.node);
     }
-    if matches!(op, Op::Mean(_) | Op::Sum(_)) {
+    if let Op::Mean(_) | Op::Sum(_) = op {
         let x = only_operand(graph, float)?;
         return replace(graph, id, op, &[x.value], float.node);
     }
-    if matches!(op, Op::ResizeBilinear(_)) {
+    if let Op::ResizeBilinear(_) = op {
         let x = only_operand(graph, float)?;
         return through(graph, id, float, op, x.value, (x.scale, x.zero_point), result);
     }
-    // Everything else has no integer form with operands of their own.
-    let is_softmax = matches!(op, Op::Softmax(_) | Op::LogSoftmax(_));
-    if is_softmax { softmax(graph, id, float, op, result) } else { None }
+    if let Op::Softmax(_) | Op::LogSoftmax(_) = op {
+        return softmax(graph, id, float, op, result);
+    }
+    None
 }
 
 fn only_operand(graph: &Graph, float: ValueId) -> Option<Quantized> {

@@ -42,13 +42,13 @@ fn operand_reason(graph: &Graph, operand: ValueId) -> Option<String> {
     let node = graph.get(operand.node)?;
     let name = &graph.value(operand)?.name;
     // A bias or another parameter may be float in the file.
-    if matches!(node.op, Op::Dequantize(_) | Op::Constant(_)) {
+    if let Op::Dequantize(_) | Op::Constant(_) = node.op {
         return None;
     }
-    Some(match matches!(node.op, Op::Input(_)) {
-        true => format!("the model input \"{name}\" is float"),
-        false => format!("operand \"{name}\" comes from {} as float", node.op.name()),
-    })
+    if let Op::Input(_) = node.op {
+        return Some(format!("the model input \"{name}\" is float"));
+    }
+    Some(format!("operand \"{name}\" comes from {} as float", node.op.name()))
 }
 
 fn result_reason(graph: &Graph, result: ValueId) -> Option<String> {

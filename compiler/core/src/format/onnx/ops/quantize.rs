@@ -83,8 +83,10 @@ impl Params {
     /// For the core, of int8 and uint8 elements: uint8 ones become int8, 128 less.
     #[must_use]
     pub fn int8(&self, dtype: DType) -> Option<QuantParams> {
-        let offsets = [(DType::I8, 0), (DType::U8, 128)];
-        let offset = offsets.into_iter().find(|(d, _)| *d == dtype)?.1;
+        if !matches!(dtype, DType::I8 | DType::U8) {
+            return None;
+        }
+        let offset = if dtype == DType::U8 { 128 } else { 0 };
         let zero_points: Result<Vec<i32>, _> =
             self.zero_points.iter().map(|&z| i8::try_from(z - offset).map(i32::from)).collect();
         let (scales, axis) = (self.scales.clone(), self.axis);
@@ -219,8 +221,8 @@ fn constant(
 pub fn quantized(c: &mut Context<'_, '_>, o: &Operands, to: DType) -> Result<ValueId, OpError> {
     let quant = Params::read(c, o)?.filter(|p| p.axis.is_none()).and_then(|p| p.int8(to));
     let Some(quant) = quant else { return plain::quantized(c, o, to) };
-    // Not of float32 or what is widened to it: plain integers.
-    let x = match c.build.ty(o.x).dtype.is_int() {
+    let dtype = c.build.ty(o.x).dtype;
+    let x = match dtype.is_int() {
         true => c.build.apply(Cast { to: DType::F32 }, o.x)?,
         false => c.build.widened(o.x)?,
     };

@@ -75,15 +75,22 @@ pub(super) fn is_zero(c: &Context<'_, '_>, x: ValueId) -> bool {
     data.is_some_and(|d| d.iter().all(|&v| v == 0))
 }
 
+fn is_small_int(small: SmallType) -> bool {
+    matches!(small, SmallType::I2 | SmallType::I4 | SmallType::U2 | SmallType::U4)
+}
+
 /// Smallest and largest value of an integer type that float32 holds exactly.
 fn limits(to: DType) -> Option<(f32, f32)> {
+    let is_narrow = to.is_int() && to.size() <= 2;
     let (bits, is_signed) = if let DType::Small(small) = to {
-        let is_signed = matches!(small, SmallType::I2 | SmallType::I4);
-        let is_int = is_signed || matches!(small, SmallType::U2 | SmallType::U4);
-        is_int.then_some((small.bits() as i32, is_signed))?
+        if !is_small_int(small) {
+            return None;
+        }
+        (small.bits() as i32, matches!(small, SmallType::I2 | SmallType::I4))
+    } else if is_narrow {
+        (8 * to.size() as i32, !to.is_unsigned())
     } else {
-        let is_narrow = to.is_int() && to.size() <= 2;
-        is_narrow.then_some((8 * to.size() as i32, !to.is_unsigned()))?
+        return None;
     };
     let power = |n: i32| 2f32.powi(n);
     Some(if is_signed {
