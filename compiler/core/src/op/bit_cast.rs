@@ -65,6 +65,10 @@ impl Operator for BitCast {
         }
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);
         let from = s.operand(0)?.dtype();

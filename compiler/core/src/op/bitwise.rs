@@ -49,6 +49,10 @@ impl Operator for Bitwise {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let ty = integer::wrapping(s.operand(0)?.dtype());
         let operator = match self.connective {

@@ -46,6 +46,10 @@ impl Operator for Cast {
         }
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         if s.operand(0)?.dtype() != self.to {
             return self.conversion().lower(s, k);

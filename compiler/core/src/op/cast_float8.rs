@@ -39,6 +39,10 @@ impl Operator for CastFloat8 {
         Ok(vec![self.conversion().eval(s, x)?])
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         self.conversion().lower(s, k)
     }

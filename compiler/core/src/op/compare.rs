@@ -97,6 +97,10 @@ impl Operator for Compare {
         Ok(vec![Tensor { shape, data: TensorData::Bool(out) }])
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let operator = self.relation.operator();
         let (a, b) = (k.operand(s, 0, "a")?, k.operand(s, 1, "b")?);

@@ -38,6 +38,10 @@ impl Operator for Dequantize {
         Ok(vec![Tensor { shape: x.shape.clone(), data: TensorData::F32(y) }])
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let (scale, zero_point) = s.operand(0)?.per_tensor()?;
         let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);

@@ -29,6 +29,10 @@ impl Operator for Div {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         if integer::is_plain(s) {
             let ty = integer::ordered(s.operand(0)?.dtype());

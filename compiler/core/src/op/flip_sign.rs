@@ -39,6 +39,10 @@ impl Operator for FlipSign {
         Reuse::InPlace(vec![0])
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let by = if s.operand(0)?.dtype() == DType::U8 { -128 } else { 128 };
         let (x, y) = (k.operand(s, 0, "x")?, k.result(s, 0, "y")?);

@@ -87,6 +87,12 @@ pub trait Operator {
         None
     }
 
+    /// Whether element `i` of the result depends on elements `i` of the operands, repeated as
+    /// broadcasting says, and on nothing else of them: the order of dimensions does not matter.
+    fn is_elementwise(&self) -> bool {
+        self.is_elementwise_unary()
+    }
+
     /// Builds the kernel, specialised to shapes, constants and quantization.
     ///
     /// # Errors

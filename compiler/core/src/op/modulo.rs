@@ -50,6 +50,10 @@ impl Operator for Mod {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         if !integer::is_plain(s) {
             return binary::lower(s, k, |k, a, b| {

@@ -69,6 +69,10 @@ impl Operator for Pow {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let dtype = s.operand(0)?.dtype();
         if dtype == DType::F32 {

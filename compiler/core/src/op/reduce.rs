@@ -278,8 +278,9 @@ pub(super) fn check_integers<O: Into<super::Op>>(
         let op = |axes: &[usize]| make(ReduceAttributes { axes: axes.to_vec(), keep_dims: false });
         check(op(&[1]), &[Spec::of(dtype, &[2, 3, 4])], &[]);
         check(op(&[1]), &[Spec::of(dtype, &[2, 0, 4])], &[]);
-        let data = TensorData::from_i128(dtype, &extremes(dtype)).expect("integers");
-        check_data(op(&[0]), data, &[]);
+        if let Some(data) = TensorData::from_i128(dtype, &extremes(dtype)) {
+            check_data(op(&[0]), data, &[]);
+        }
     }
     let op = make(ReduceAttributes { axes: vec![1], keep_dims: true });
     check(op, &[Spec::f32(&[2, 0, 4])], &[]);

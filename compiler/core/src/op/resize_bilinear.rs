@@ -266,8 +266,11 @@ mod tests {
                 let shape = [2, from[0], from[1], 3];
                 check(op.clone(), &[Spec::i8(&shape, 0.1, 0)], &[(0.1, 0)]);
                 check(op.clone(), &[Spec::f32(&shape)], &[]);
-                check_indices(op.clone(), &[Spec::i8(&shape, 0.1, 0)], &[(0.1, 0)]);
-                check_indices(op, &[Spec::f32(&shape)], &[]);
+                // The same extents are no kernel.
+                if from != [size.0, size.1] {
+                    check_indices(op.clone(), &[Spec::i8(&shape, 0.1, 0)], &[(0.1, 0)]);
+                    check_indices(op, &[Spec::f32(&shape)], &[]);
+                }
             }
         }
     }

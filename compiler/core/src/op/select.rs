@@ -62,6 +62,10 @@ impl Operator for Select {
         Reuse::InPlace([1, 2].into_iter().filter(full).collect())
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let condition = k.operand(s, 0, "condition")?;
         let (a, b) = (k.operand(s, 1, "a")?, k.operand(s, 2, "b")?);

@@ -32,6 +32,10 @@ impl Operator for Shift {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let dtype = s.operand(0)?.dtype();
         let ty = integer::wrapping(dtype);

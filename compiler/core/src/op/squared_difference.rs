@@ -57,6 +57,10 @@ impl Operator for SquaredDifference {
         binary::reuse(s)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         if s.operand(0)?.dtype() == DType::F32 {
             return binary::lower(s, k, |k, a, b| {

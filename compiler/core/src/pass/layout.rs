@@ -41,92 +41,50 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
 
 /// One rewrite of one node, `None` when there is none.
 fn rewrite(graph: &mut Graph, id: NodeId) -> Option<()> {
-    match graph.get(id)?.op.clone() {
-        Op::Transpose(t) => merge(graph, id, &t.permutation),
-        Op::Abs(_)
-        | Op::Elu(_)
-        | Op::Exp(_)
-        | Op::FlipSign(_)
-        | Op::Floor(_)
-        | Op::Gelu(_)
-        | Op::HardSwish(_)
-        | Op::LeakyRelu(_)
-        | Op::Log(_)
-        | Op::Logistic(_)
-        | Op::Math(_)
-        | Op::Neg(_)
-        | Op::Relu(_)
-        | Op::Rsqrt(_)
-        | Op::Sign(_)
-        | Op::Sqrt(_)
-        | Op::Square(_)
-        | Op::Tanh(_)
-        | Op::BitCast(_)
-        | Op::Cast(_)
-        | Op::CastFloat8(_)
-        | Op::Quantize(_)
-        | Op::Dequantize(_) => unary(graph, id),
-        Op::Add(_)
-        | Op::Sub(_)
-        | Op::Mul(_)
-        | Op::Div(_)
-        | Op::Maximum(_)
-        | Op::Minimum(_)
-        | Op::SquaredDifference(_)
-        | Op::Compare(_)
-        | Op::Bitwise(_)
-        | Op::Shift(_)
-        | Op::Mod(_)
-        | Op::Pow(_)
-        | Op::Select(_)
-        | Op::PRelu(_) => broadcasting(graph, id),
-        Op::Concat(c) => concat(graph, id, c.axis),
-        Op::Pad(p) => pad(graph, id, &p),
-        Op::Slice(s) => slice(graph, id, &s),
-        Op::Split(s) => split(graph, id, &s),
-        Op::Mean(a) => reduce(graph, id, a.0, |a| Mean(a).into()),
-        Op::Sum(a) => reduce(graph, id, a.0, |a| Sum(a).into()),
-        Op::ReduceMax(a) => reduce(graph, id, a.0, |a| ReduceMax(a).into()),
-        Op::ReduceMin(a) => reduce(graph, id, a.0, |a| ReduceMin(a).into()),
-        Op::ReduceProd(a) => reduce(graph, id, a.0, |a| ReduceProd(a).into()),
-        Op::FullyConnected(f) => fully_connected(graph, id, &f),
-        Op::Reshape(r) => merge_reshapes(graph, id, &r.shape),
-        Op::Input(_)
-        | Op::Constant(_)
-        | Op::ArgMax(_)
-        | Op::ArgMin(_)
-        | Op::AveragePool2d(_)
-        | Op::BatchMatmul(_)
-        | Op::BroadcastTo(_)
-        | Op::Conv2d(_)
-        | Op::Cumulative(_)
-        | Op::DepthToSpace(_)
-        | Op::DepthwiseConv2d(_)
-        | Op::Determinant(_)
-        | Op::Gather(_)
-        | Op::GatherElements(_)
-        | Op::GatherNd(_)
-        | Op::Gru(_)
-        | Op::L2Normalization(_)
-        | Op::LogSoftmax(_)
-        | Op::Lstm(_)
-        | Op::MaxPool2d(_)
-        | Op::MirrorPad(_)
-        | Op::Pack(_)
-        | Op::ResizeBilinear(_)
-        | Op::ResizeNearest(_)
-        | Op::RoiAlign(_)
-        | Op::ScatterElements(_)
-        | Op::ScatterNd(_)
-        | Op::Rnn(_)
-        | Op::Softmax(_)
-        | Op::SpaceToDepth(_)
-        | Op::Table(_)
-        | Op::Tile(_)
-        | Op::TopK(_)
-        | Op::TransposeConv(_)
-        | Op::Unpack(_) => None,
+    let op = graph.get(id)?.op.clone();
+    if op.is_elementwise() {
+        return unary(graph, id).or_else(|| broadcasting(graph, id));
     }
+    if let Op::Transpose(t) = &op {
+        return merge(graph, id, &t.permutation);
+    }
+    if let Op::Concat(c) = &op {
+        return concat(graph, id, c.axis);
+    }
+    if let Op::Pad(p) = &op {
+        return pad(graph, id, p);
+    }
+    if let Op::Slice(s) = &op {
+        return slice(graph, id, s);
+    }
+    if let Op::Split(s) = &op {
+        return split(graph, id, s);
+    }
+    if let Op::FullyConnected(f) = &op {
+        return fully_connected(graph, id, f);
+    }
+    if let Op::Reshape(r) = &op {
+        return merge_reshapes(graph, id, &r.shape);
+    }
+    reduction(graph, id, op)
+}
+
+/// Everything that is not listed here or above keeps the order of its operands' dimensions.
+fn reduction(graph: &mut Graph, id: NodeId, op: Op) -> Option<()> {
+    if let Op::Mean(a) = op {
+        return reduce(graph, id, a.0, |a| Mean(a).into());
+    }
+    if let Op::Sum(a) = op {
+        return reduce(graph, id, a.0, |a| Sum(a).into());
+    }
+    if let Op::ReduceMax(a) = op {
+        return reduce(graph, id, a.0, |a| ReduceMax(a).into());
+    }
+    if let Op::ReduceMin(a) = op {
+        return reduce(graph, id, a.0, |a| ReduceMin(a).into());
+    }
+    let Op::ReduceProd(a) = op else { return None };
+    reduce(graph, id, a.0, |a| ReduceProd(a).into())
 }
 
 /// What a value is a transpose of, and how: its dimension `i` is dimension `p[i]` of that.
