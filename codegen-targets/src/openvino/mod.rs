@@ -207,10 +207,13 @@ fn port(
     options: &FileOptions,
 ) -> Option<NetworkPort> {
     let value = graph.value(id)?;
-    let dtype = match value.ty.dtype {
-        DType::F32 if write.byte_inputs.contains_key(&value.name) => "uint8",
-        DType::I64 if write.version == Version::V10 => "int32",
-        dtype => dtype.name(),
+    let is_bytes = write.byte_inputs.contains_key(&value.name);
+    let dtype = if value.ty.dtype == DType::F32 && is_bytes {
+        "uint8"
+    } else if value.ty.dtype == DType::I64 && write.version == Version::V10 {
+        "int32"
+    } else {
+        value.ty.dtype.name()
     };
     Some(NetworkPort {
         name: value.name.clone(),

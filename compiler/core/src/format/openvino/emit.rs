@@ -120,7 +120,7 @@ impl<'o> Emitter<'o> {
     /// Extents that do not broadcast.
     pub fn binary(&mut self, kind: &'static str, a: &Wire, b: &Wire) -> Result<Wire, OpError> {
         let fits = |(&x, &y): (&usize, &usize)| {
-            (x == y || x == 1 || y == 1).then(|| if x == 1 { y } else { x })
+            (x == y || x == 1 || y == 1).then_some(if x == 1 { y } else { x })
         };
         let dims: Option<Vec<usize>> = a.dims.iter().zip(&b.dims).map(fits).collect();
         let dims = dims.filter(|_| a.dims.len() == b.dims.len()).ok_or_else(|| {
