@@ -207,13 +207,13 @@ fn port(
     options: &FileOptions,
 ) -> Option<NetworkPort> {
     let value = graph.value(id)?;
-    let own = value.ty.dtype;
-    let dtype = if own == DType::F32 && write.byte_inputs.contains_key(&value.name) {
+    let is_bytes = write.byte_inputs.contains_key(&value.name);
+    let dtype = if value.ty.dtype == DType::F32 && is_bytes {
         "uint8"
-    } else if own == DType::I64 && write.version == Version::V10 {
+    } else if value.ty.dtype == DType::I64 && write.version == Version::V10 {
         "int32"
     } else {
-        own.name()
+        value.ty.dtype.name()
     };
     Some(NetworkPort {
         name: value.name.clone(),

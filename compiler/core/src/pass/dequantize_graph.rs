@@ -47,7 +47,7 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
         };
         match result {
             Ok(changed) => changes += usize::from(changed),
-            Err(problem) => problems.push(*problem),
+            Err(more) => problems.0.extend(more.0),
         }
     }
     graph.remove_dead();
@@ -104,7 +104,7 @@ fn origin(graph: &Graph, id: NodeId) -> Origin {
 }
 
 /// Users of a constant read its real numbers: of int8 behind a Dequantize, else computed here.
-fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Box<Diagnostic>> {
+fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Diagnostics> {
     let constant = id.result(0);
     let (Some(value), Some(node)) = (graph.value(constant).cloned(), graph.get(id)) else {
         return Ok(false);
@@ -137,7 +137,7 @@ fn constant(graph: &mut Graph, id: NodeId) -> Result<bool, Box<Diagnostic>> {
                 let tensor = Arc::new(real_numbers(&tensor, &quant).ok_or_else(|| {
                     let message =
                         format!("constant \"{}\" ({}) has no real numbers", value.name, value.ty);
-                    Box::new(Diagnostic::new(Code::UnsupportedType, from.clone(), message))
+                    Diagnostics::from(Diagnostic::new(Code::UnsupportedType, from.clone(), message))
                 })?);
                 graph.add(Constant { tensor }.into(), vec![real], from.clone()).result(0)
             }

@@ -48,10 +48,11 @@ pub fn broadcast(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError
 /// Concat along the dimension that `axis` is, in the order of the first operand that has one.
 pub fn concat(call: &mut Call<'_, '_>, axis: usize) -> Result<Held, OpError> {
     let rank = call.dims(0)?.len();
-    let order = call.held.iter().find_map(|h| {
+    let turned = |h: &Held| {
         let Held::Tensor { order, .. } = h else { return None };
         (!order.is_sorted()).then(|| order.clone())
-    });
+    };
+    let order = call.held.iter().find_map(turned);
     let order = order.unwrap_or_else(|| (0..rank).collect());
     let want = inverse(&order);
     let parts: Vec<Wire> =
