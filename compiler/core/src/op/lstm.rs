@@ -3,7 +3,7 @@
 use super::recurrent::{Buffers, Kind};
 use super::{GateFunction, Op, OpError, Operator, RecurrentAttributes, Signature};
 use crate::kernels::recurrent::{State, Step};
-use crate::kir::{Expr, KernelBuilder, Var, float, idx};
+use crate::kir::{Expr, Intrinsic, KernelBuilder, Var, float, idx};
 use crate::tensor::{Tensor, TensorType};
 
 /// With the gates i, o, f, c in this order in the weights and the bias, and peepholes p of i, o, f:
@@ -20,6 +20,8 @@ pub struct Lstm {
     pub functions: [GateFunction; 3],
     /// Whether the forget gate is 1 - i; its weights are not read then.
     pub input_forget: bool,
+    /// Limit of the magnitude of the cell state, finite and above 0. TFLite's `cell_clip`.
+    pub cell_clip: Option<f32>,
 }
 
 const INPUT: usize = 0;
@@ -66,7 +68,12 @@ impl Lstm {
             None => float(1.0) - i.clone(),
         };
         let candidate = attributes.gate(k, "g", update, g);
-        let c = k.let_("c", kept * c + i * candidate);
+        let mut next = kept * c + i * candidate;
+        if let Some(limit) = self.cell_clip {
+            let at_least = Expr::call(Intrinsic::MaxF32, vec![next, float(-limit)]);
+            next = Expr::call(Intrinsic::MinF32, vec![at_least, float(limit)]);
+        }
+        let c = k.let_("c", next);
         cell.store(k, j, c.clone());
         peephole(k, OUTPUT, output, &c);
         let o = attributes.gate(k, "o", output, f);
@@ -76,6 +83,9 @@ impl Lstm {
 
 impl Operator for Lstm {
     fn infer(&self, s: &Signature<'_>) -> Result<Vec<TensorType>, OpError> {
+        if self.cell_clip.is_some_and(|c| !c.is_finite() || c <= 0.0) {
+            return Err(OpError::invalid("the limit of the cell state should be above 0"));
+        }
         self.attributes.infer(s, KIND, &self.functions)
     }
 
@@ -91,7 +101,10 @@ impl Operator for Lstm {
                 } else {
                     f.apply(clipped(sum(FORGET) + p.peephole(FORGET, j) * c[j]))
                 };
-                let next = kept * c[j] + i * g.apply(clipped(sum(CELL)));
+                let mut next = kept * c[j] + i * g.apply(clipped(sum(CELL)));
+                if let Some(limit) = self.cell_clip {
+                    next = tinycc_rt::min_f32(tinycc_rt::max_f32(next, -limit), limit);
+                }
                 let o = f.apply(clipped(sum(OUTPUT) + p.peephole(OUTPUT, j) * next));
                 (o * output.apply(next), next)
             };
@@ -144,7 +157,8 @@ mod tests {
                 } else {
                     [BOUNDED[0], BOUNDED[1], BOUNDED[1]]
                 };
-                Lstm { attributes, functions, input_forget }.into()
+                let cell_clip = input_forget.then_some(0.25);
+                Lstm { attributes, functions, input_forget, cell_clip }.into()
             });
         }
     }

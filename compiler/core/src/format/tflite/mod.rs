@@ -5,6 +5,7 @@
 //! reader per operator.
 
 mod generated;
+mod lstm;
 pub mod ops;
 mod read;
 mod summary;

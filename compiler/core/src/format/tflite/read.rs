@@ -2,6 +2,7 @@
 //! one kind are all reported together.
 
 use super::generated as fb;
+use super::lstm;
 use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
 use super::tensor::{self, Role};
@@ -11,6 +12,7 @@ use crate::format::bind::bind;
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Input, Op, OpError, Signature};
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Reads a model.
@@ -109,7 +111,7 @@ impl<'a> Reader<'a> {
             match operator_name(&self.model, &op) {
                 Err(message) => self.problem(Code::MalformedModel, origin, message),
                 Ok(name) => {
-                    if READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_err() {
+                    if !is_known(&name) {
                         let origin = Origin { operator: name.clone(), ..origin };
                         let d = Diagnostic::new(
                             Code::UnknownOperator,
@@ -128,6 +130,7 @@ impl<'a> Reader<'a> {
         let mut overrides = self.options.input_shapes.clone();
         let mut open = Vec::new();
         let inputs: Vec<i32> = self.subgraph.inputs().into_iter().flatten().collect();
+        let states = self.sequence_states();
         for (index, tensor) in self.subgraph.tensors().into_iter().flatten().enumerate() {
             let name = match tensor.name() {
                 Some(name) if !name.is_empty() => name.to_string(),
@@ -140,7 +143,12 @@ impl<'a> Reader<'a> {
                 (false, true) => Role::Inner,
                 (false, false) => Role::Outdated,
             };
-            match self.tensor_entry(&tensor, &name, role, shape) {
+            let is_state = tensor.is_variable() && !states.contains(&(index as i32));
+            let entry = match is_state {
+                true => Err(self.state(&name)),
+                false => self.tensor_entry(&tensor, &name, role, shape),
+            };
+            match entry {
                 Ok(entry) => self.tensors.push(entry),
                 Err(problem) => {
                     // Open inputs make everything after them open: naming the inputs is enough.
@@ -179,6 +187,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn state(&self, name: &str) -> Box<Diagnostic> {
+        let message = "variable tensors (state between calls) are not supported yet";
+        Diagnostic::new(Code::UnsupportedOperator, self.tensor_origin(name), message).into()
+    }
+
+    /// Tensors that are state of sequence operators only: it begins at zero in every call, so that
+    /// nothing has to be kept.
+    fn sequence_states(&self) -> BTreeSet<i32> {
+        let ops = self.subgraph.operators().into_iter().flatten();
+        let is_lstm =
+            |op: &fb::Operator<'_>| operator_name(&self.model, op).is_ok_and(|n| n == lstm::NAME);
+        let inputs = ops.filter(is_lstm).filter_map(|op| op.inputs());
+        inputs.flat_map(|i| i.iter().skip(lstm::STATES.start).take(lstm::STATES.len())).collect()
+    }
+
     fn tensor_entry(
         &self,
         file_tensor: &fb::Tensor<'_>,
@@ -194,10 +217,6 @@ impl<'a> Reader<'a> {
             return Err(error(Code::UnsupportedType, "sparse tensors are not supported".into())
                 .help("convert the model without sparsity")
                 .into());
-        }
-        if file_tensor.is_variable() {
-            let message = "variable tensors (state between calls) are not supported yet";
-            return Err(error(Code::UnsupportedOperator, message.into()).into());
         }
         let shape = match shape {
             Some(dims) => tensor::checked(dims, &origin)?,
@@ -367,7 +386,44 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The one operator that becomes several.
+    fn read_lstm(&mut self, op: &fb::Operator<'a>, origin: Origin) {
+        let mut operands = Vec::new();
+        for tensor in op.inputs().into_iter().flatten() {
+            let entry = usize::try_from(tensor).ok().and_then(|i| self.tensors.get(i));
+            operands.push(entry.map(|entry| lstm::Given {
+                ty: entry.ty.clone(),
+                constant: entry.constant.clone(),
+            }));
+        }
+        let input = op.inputs().and_then(|i| i.iter().next()).unwrap_or(-1);
+        let x = match self.value_of(input) {
+            Ok(x) => x,
+            Err(message) => return self.problem(Code::MalformedModel, origin, message),
+        };
+        let result = op.outputs().and_then(|o| o.iter().next());
+        let index = result.and_then(|i| usize::try_from(i).ok());
+        let free = |e: &&TensorEntry| e.value.is_none() && !e.has_data();
+        let Some((index, entry)) = index.and_then(|i| Some((i, self.tensors.get(i).filter(free)?)))
+        else {
+            return self.problem(Code::MalformedModel, origin, "its result is missing or taken");
+        };
+        let value = Value { name: entry.name.clone(), ty: entry.ty.clone(), quant: None };
+        match lstm::read(&mut self.graph, op, (x, &operands), value, &origin) {
+            Ok(value) => {
+                if let Some(made) = self.graph.value(value) {
+                    self.tensors[index].ty = made.ty.clone();
+                }
+                self.tensors[index].value = Some(value);
+            }
+            Err(error) => self.problems.push(error.into_diagnostic(origin)),
+        }
+    }
+
     fn read_accepted(&mut self, op: fb::Operator<'a>, name: &str, origin: Origin) {
+        if name == lstm::NAME {
+            return self.read_lstm(&op, origin);
+        }
         let mut operands = Vec::new();
         for tensor in op.inputs().into_iter().flatten() {
             if tensor == -1 {
@@ -479,6 +535,11 @@ impl<'a> Reader<'a> {
         }
         self.graph.set_outputs(outputs);
     }
+}
+
+/// Whether there is a reader of the operator.
+pub(super) fn is_known(name: &str) -> bool {
+    name == lstm::NAME || READERS.binary_search_by(|(n, _)| (*n).cmp(name)).is_ok()
 }
 
 fn unknown_help(name: &str) -> String {

@@ -2,7 +2,7 @@
 //! as declared, so that `inspect` can describe models that cannot be compiled.
 
 use super::generated as fb;
-use super::ops::READERS;
+use super::read::is_known;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{FileOperator, FileTensor, Summary};
 
@@ -31,7 +31,7 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
         .map(|op| {
             let name = operator_name(&model, &op).unwrap_or_else(|message| format!("<{message}>"));
             FileOperator {
-                is_known: READERS.binary_search_by(|(n, _)| (*n).cmp(name.as_str())).is_ok(),
+                is_known: is_known(&name),
                 name,
                 results: list(op.outputs().into_iter().flatten().collect()),
             }

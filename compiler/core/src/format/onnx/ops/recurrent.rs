@@ -39,7 +39,8 @@ pub fn lstm(c: &mut Context<'_, '_>) -> Read {
     let input_forget = c.attributes.flag("input_forget", false)?;
     let results = [RecurrentResult::Sequence, RecurrentResult::Hidden, RecurrentResult::Cell];
     layer.apply(c, &results, 4, &|attributes, direction| {
-        Lstm { attributes, functions: functions[direction], input_forget }.into()
+        let functions = functions[direction];
+        Lstm { attributes, functions, input_forget, cell_clip: None }.into()
     })
 }
 

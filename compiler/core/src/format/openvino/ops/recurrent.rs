@@ -84,6 +84,7 @@ pub fn lstm(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
     let given = |operand| find(a, operand).is_some();
     let is_plain = op.functions == usual
         && !op.input_forget
+        && op.cell_clip.is_none()
         && !given(RecurrentOperand::Peepholes)
         && a.clip.is_none();
     // The stick's plugin loses track of a sequence whose states come or go.
@@ -292,6 +293,9 @@ fn lstm_steps(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> 
         let old = call.e.binary("Multiply", &kept, &c)?;
         let new = call.e.binary("Multiply", &i, &candidate)?;
         c = call.e.binary("Add", &old, &new)?;
+        if let Some(limit) = op.cell_clip {
+            c = call.e.clamp(&c, -limit, limit);
+        }
         let o = peep(call, 1, o, &c)?;
         let o = gate(call, a, o, f)?;
         let shown = function(call, &c, output)?;
