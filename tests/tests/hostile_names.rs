@@ -11,8 +11,8 @@
 use std::process::Command;
 use tempfile::TempDir;
 use tinycc_core::Graph;
-use tinycc_core::format::tflite;
-use tinycc_core::lower::{self, Core};
+use tinycc_core::format::{openvino, tflite};
+use tinycc_core::lower::Core;
 use tinycc_core::pass;
 use tinycc_driver::{Compiler, Options};
 use tinycc_targets::{EmitOptions, Runtime};
@@ -110,18 +110,22 @@ fn tensors_and_files() {
     gcc.args(STRICT).arg("-fsyntax-only").current_dir(folder.path());
     for (i, name) in NAMES.iter().enumerate() {
         for (m, model) in MODELS.into_iter().enumerate() {
-            let mut graph = renamed(model, name);
-            pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
-            let legal = lower::legalise(graph, Core::Generic).expect("legal");
             let source = format!("{name}.tflite");
             let module = format!("m{i}_{m}");
             let runtime = if m == 0 { Runtime::Embedded } else { Runtime::Crate };
-            let options = EmitOptions {
-                examples: vec!["host".into(), "qemu-mps2-an386".into()],
-                ..rust_batch::options(&module, &source, runtime)
-            };
             for target in tinycc_targets::TARGETS {
+                let mut graph = renamed(model, name);
+                pass::run_all(&mut graph, target.passes()).expect("passes");
+                let legal = target.legalise(graph, Core::Generic).expect("legal");
+                let options = EmitOptions {
+                    examples: target.examples().iter().map(|e| e.0.to_string()).collect(),
+                    ..rust_batch::options(&module, &source, runtime)
+                };
                 let emitted = target.emit(&legal, &options).expect("emits");
+                if let Some(xml) = emitted.artifacts.get(&format!("{module}.xml")) {
+                    let bin = &emitted.artifacts[&format!("{module}.bin")];
+                    assert_eq!(openvino::validate::validate(xml, bin), Vec::<String>::new());
+                }
                 for (path, bytes) in emitted.artifacts {
                     if path.ends_with(".json") {
                         let manifest: Result<serde_json::Value, _> = serde_json::from_slice(&bytes);
