@@ -359,7 +359,7 @@ static inline int32_t tcc_requantize_nearest(int32_t acc, int32_t multiplier, in
 /* tcc:end */
 
 /* tcc:begin requantize_shr_nearest [needs assumptions] */
-/* requantize_nearest(acc, multiplier, -shift - 1) for shift 1..30, ties to plus infinity. */
+/* acc * multiplier / 2^(32 + shift) to nearest, shift 1..30. The compiler emits it where no tie can occur. */
 static inline int32_t tcc_requantize_shr_nearest(int32_t acc, int32_t multiplier, int32_t shift)
 {
     int32_t high = (int32_t)(((int64_t)acc * multiplier) >> 32);

@@ -71,11 +71,12 @@ fn read(folder: &Path, path: &Path) -> Result<Vec<u8>, String> {
             "only files in the model's folder are read, and this is a link out of it".into()
         );
     }
-    let file = std::fs::File::open(&real).map_err(failed)?;
-    let meta = file.metadata().map_err(failed)?;
+    // Before it is opened: that would wait for the writer of a pipe.
+    let meta = std::fs::metadata(&real).map_err(failed)?;
     if !meta.is_file() || meta.len() > MAX_FILE {
         return Err(format!("it is no file of at most {MAX_FILE} bytes"));
     }
+    let file = std::fs::File::open(&real).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)

@@ -2,7 +2,20 @@
 
 use super::Request;
 use serde::Serialize;
-use tinycc_core::{Tensor, TensorData};
+use tinycc_core::op::{Cast, Operator, Signature, ValueInfo};
+use tinycc_core::{DType, Tensor, TensorData};
+
+/// Elements of any type that holds reals.
+fn reals(tensor: &Tensor) -> Option<Vec<f64>> {
+    if let TensorData::F64(v) = &tensor.data {
+        return Some(v.clone());
+    }
+    let ty = tensor.ty();
+    let operand = ValueInfo { name: "", ty: &ty, quant: None, constant: None };
+    let signature = Signature { operands: vec![operand], results: Vec::new() };
+    let wide = Cast { to: DType::F32 }.eval(&signature, &[tensor]).ok()?;
+    Some(wide.first()?.as_f32()?.iter().map(|&v| f64::from(v)).collect())
+}
 
 /// Comparison of one output over all samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,15 +46,15 @@ impl Comparison {
     /// Adds one sample.
     pub(super) fn add(&mut self, got: &Tensor, want: &Tensor, request: &Request) {
         self.elements += want.data.len();
-        if let (TensorData::F32(g), TensorData::F32(w)) = (&got.data, &want.data) {
-            for (&g, &w) in g.iter().zip(w) {
-                self.float(f64::from(g), f64::from(w), request.rtol, request.atol);
-            }
-        } else if let (Some(g), Some(w)) = (got.to_i64(), want.to_i64()) {
+        if let (Some(g), Some(w)) = (got.data.to_i128(), want.data.to_i128()) {
             for (g, w) in g.iter().zip(&w).filter(|(g, w)| g != w) {
                 self.different += 1;
-                self.outside += usize::from(g.abs_diff(*w) > request.steps);
+                self.outside += usize::from(g.abs_diff(*w) > u128::from(request.steps));
                 self.max_difference = self.max_difference.max(g.abs_diff(*w) as f64);
+            }
+        } else if let (Some(g), Some(w)) = (reals(got), reals(want)) {
+            for (&g, &w) in g.iter().zip(&w) {
+                self.float(g, w, request.rtol, request.atol);
             }
         } else {
             // Types were checked before; never call a mismatch equal.

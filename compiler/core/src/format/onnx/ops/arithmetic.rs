@@ -3,7 +3,7 @@
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
-use crate::op::{Add, Cast, Div, Mul, Op, OpError, Sub};
+use crate::op::{Add, Cast, Div, Mul, Op, OpError, Pad, Sub};
 use crate::tensor::{DType, Shape, Tensor, TensorData};
 
 type Made = Result<ValueId, OpError>;
@@ -42,6 +42,20 @@ impl Builder<'_> {
     /// Operands that do not fit.
     pub fn over(&mut self, a: ValueId, b: ValueId) -> Made {
         self.add(Div { activation: Activation::None }, &[a, b])
+    }
+
+    /// Zeros around a value; of plain int8 the integer 0, whatever readers of the result take its
+    /// elements for: padding of a quantized value without a value would be its zero point.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn pad_zeros(&mut self, x: ValueId, before: Vec<usize>, after: Vec<usize>) -> Made {
+        let op = Pad { before, after };
+        if self.ty(x).dtype != DType::I8 {
+            return self.add(op, &[x]);
+        }
+        let zero = self.tensor(Vec::new(), TensorData::I8(vec![0]))?;
+        self.add(op, &[x, zero])
     }
 
     /// x * factor; nothing for 1.

@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::graph::ValueId;
-use crate::op::{Combine, GatherElements, GatherNd, OpError, Pad, ScatterElements, ScatterNd};
+use crate::op::{Combine, GatherElements, GatherNd, OpError, ScatterElements, ScatterNd};
 use crate::op::{Range, Slice, TopK};
 use crate::tensor::{DType, Shape, TensorData};
 
@@ -120,7 +120,7 @@ pub fn max_unpool(c: &mut Context<'_, '_>) -> Read {
     if after.iter().all(|&n| n == 0) {
         return Ok(vec![y]);
     }
-    Ok(vec![c.build.add(Pad { before: vec![0; after.len()], after }, &[y])?])
+    Ok(vec![c.build.pad_zeros(y, vec![0; after.len()], after)?])
 }
 
 /// Window of one image dimension of Col2Im.

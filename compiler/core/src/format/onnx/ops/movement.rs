@@ -310,9 +310,10 @@ fn constant_pad(
         before[e.axis] = usize::try_from(e.before).unwrap_or(0);
         after[e.axis] = usize::try_from(e.after).unwrap_or(0);
     }
-    let op = Pad { before, after };
-    let operands: Vec<ValueId> = [Some(x), value].into_iter().flatten().collect();
-    Ok(vec![c.build.add(op, &operands)?])
+    Ok(vec![match value {
+        Some(value) => c.build.add(Pad { before, after }, &[x, value])?,
+        None => c.build.pad_zeros(x, before, after)?,
+    }])
 }
 
 /// Pads one axis by picking elements of it again, as the mode says.

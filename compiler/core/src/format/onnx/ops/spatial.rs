@@ -5,7 +5,7 @@ use super::Context;
 use crate::format::onnx::build::Builder;
 use crate::graph::ValueId;
 use crate::kernels::window::{Axis, Ends, Padding};
-use crate::op::{OpError, Pad, Range, Slice};
+use crate::op::{OpError, Range, Slice};
 use crate::tensor::Shape;
 
 type Made = Result<ValueId, OpError>;
@@ -264,7 +264,7 @@ impl Builder<'_> {
             return Ok(x);
         }
         let (before, after) = ends.iter().copied().unzip();
-        self.add(Pad { before, after }, &[x])
+        self.pad_zeros(x, before, after)
     }
 
     /// `size` elements of one axis, `step` apart.
