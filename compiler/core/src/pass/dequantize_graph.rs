@@ -5,8 +5,9 @@
 use super::Pass;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
+use crate::numeric::Activation;
 use crate::numeric::dequantize as dequantize_one;
-use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize};
+use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize, Relu};
 use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub const KEEP: Pass = Pass {
 
 fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     let mut changes = 0;
-    let mut problems = Diagnostics::default();
     label_inputs(graph);
+    let mut problems = relabelled(graph);
     let is_constant =
         |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
     let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
@@ -261,6 +262,46 @@ fn activation(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     changed
 }
 
+/// Whether quantizing a value is what makes it positive: quantizers leave a ReLU out where the range
+/// begins at zero.
+fn holds_relu(graph: &Graph, value: ValueId, quant: Option<&QuantParams>) -> bool {
+    let begins_at_zero = quant.is_some_and(|q| q.zero_point() == i32::from(i8::MIN));
+    let op = graph.get(value.node).map(|n| &n.op);
+    let is_positive =
+        matches!(op, Some(Op::Relu(_) | Op::Logistic(_) | Op::Softmax(_) | Op::Input(_)));
+    begins_at_zero && !is_positive
+}
+
+/// Values that are read as other numbers than they were written as: no real number stands for both.
+fn relabelled(graph: &Graph) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for id in graph.schedule() {
+        let Some(node) = graph.get(id).filter(|n| n.op.quant_rule() == QuantRule::SameAsInput)
+        else {
+            continue;
+        };
+        let of = |v: ValueId| {
+            let q = graph.value(v).and_then(quantization)?;
+            (q.scales.len() == 1).then(|| (q.scale(), q.zero_point()))
+        };
+        let operands = graph.operands(id);
+        let (Some(from), Some(to)) = (operands.first().and_then(|&v| of(v)), of(id.result(0)))
+        else {
+            continue;
+        };
+        if from != to {
+            let message = format!(
+                "its operand has scale {} and zero point {}, its result {} and {}: real numbers \
+                 cannot be both",
+                from.0, from.1, to.0, to.1
+            );
+            let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
+            problems.push(d.help("give all DequantizeLinear of one value the same parameters"));
+        }
+    }
+    problems
+}
+
 /// Quantize: nothing, or with a Dequantize behind it.
 fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     let Some(&operand) = graph.operands(id).first() else { return false };
@@ -285,6 +326,14 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     }
     let name = value.name.clone();
     let was_output = graph.outputs().contains(&id.result(0));
+    if holds_relu(graph, operand, value.quant.as_ref()) {
+        let ty = TensorType::new(DType::F32, value.ty.shape.clone());
+        let (op, real) = (Relu { kind: Activation::Relu }, Value { ty, quant: None, ..value });
+        let from = origin(graph, id);
+        let new = graph.add_with(op.into(), &[operand], vec![real], from).result(0);
+        graph.replace_uses(id.result(0), new);
+        return true;
+    }
     graph.replace_uses(id.result(0), operand);
     // The output keeps its name where the operand is not itself a port of the model.
     if was_output && let Some(value) = graph.value_mut(operand) {
