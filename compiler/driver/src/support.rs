@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn onnx_ranges_meet_and_end_at_the_last_opset() {
         let text = onnx_table().to_markdown();
-        assert!(text.contains("| Relu | 6-27 | c, rust |"), "{text}");
+        assert!(text.contains("| Relu | 6-27 | c, rust, ncs, openvino |"), "{text}");
         assert!(text.contains("| Softmax | 1-12, 13-27 |"), "{text}");
         assert!(text.contains("| Scan | 9-27 |"), "{text}");
         let operators = onnx::ops::READERS.len() + onnx::flow_operators().count();
