@@ -106,8 +106,9 @@ pub use small_float::{
 pub use softmax::{softmax_finish, softmax_recip, softmax_shift};
 pub use trig::{atanf, cosf, sinf};
 
-/// The C99 header with the same functions, named `tcc_` plus the Rust name.
-pub const C_HEADER: &str = include_str!("../include/tinycc_rt.h");
+/// The C99 headers with the same functions, named `tcc_` plus the Rust name, one behind the other.
+pub const C_HEADER: &str =
+    concat!(include_str!("../include/tinycc_rt.h"), include_str!("../include/tinycc_rt_float.h"));
 
 /// The modules that emitted Rust embeds pieces of: name and source, in an order without meaning.
 ///

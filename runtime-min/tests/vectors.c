@@ -7,7 +7,7 @@
 #ifdef PORTABLE
 #undef __GNUC__ /* the header without builtins and inline assembly */
 #endif
-#include "tinycc_rt.h"
+#include "tinycc_rt_float.h"
 
 static float float_of(int64_t bits)
 {

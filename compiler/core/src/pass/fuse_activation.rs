@@ -18,7 +18,7 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
 }
 
 /// The activation attribute of operators that have one.
-fn activation(op: &mut Op) -> Option<&mut Activation> {
+pub(super) fn activation(op: &mut Op) -> Option<&mut Activation> {
     // Everything that is not listed has no activation to fuse into.
     if let Op::Conv2d(o) = op {
         return Some(&mut o.activation);

@@ -4,7 +4,8 @@
 use super::edit::{Quantized, accepts, constant, dequantized, integers, is_sole_use};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::numeric::Activation;
-use crate::op::Op;
+use crate::op::{Op, QuantRule};
+use crate::pass::fuse_activation::activation;
 use crate::tensor::{DType, QuantParams, Tensor, TensorData, TensorType};
 
 /// What is needed to make a float layer an integer one.
@@ -91,14 +92,7 @@ fn find(graph: &Graph, float: ValueId) -> Option<Layer> {
         });
         return Some(layer);
     }
-    let axis = if let Op::DepthwiseConv2d(_) = node.op { 3 } else { 0 };
-    let is_layer = matches!(
-        node.op,
-        Op::Conv2d(_) | Op::FullyConnected(_) | Op::TransposeConv(_) | Op::DepthwiseConv2d(_)
-    );
-    if !is_layer {
-        return None;
-    }
+    let QuantRule::Weights { axis } = node.op.quant_rule() else { return None };
     let bias = match operands.get(2) {
         Some(&bias) => Some(floats(graph, bias)?),
         None => None,
@@ -110,22 +104,6 @@ fn find(graph: &Graph, float: ValueId) -> Option<Layer> {
 fn floats(graph: &Graph, value: ValueId) -> Option<Vec<f32>> {
     let Op::Constant(c) = &graph.get(value.node)?.op else { return None };
     c.tensor.as_f32().map(<[f32]>::to_vec)
-}
-
-fn activation(op: &mut Op) -> Option<&mut Activation> {
-    if let Op::Conv2d(o) = op {
-        return Some(&mut o.activation);
-    }
-    if let Op::DepthwiseConv2d(o) = op {
-        return Some(&mut o.activation);
-    }
-    if let Op::FullyConnected(o) = op {
-        return Some(&mut o.activation);
-    }
-    if let Op::TransposeConv(o) = op {
-        return Some(&mut o.activation);
-    }
-    None
 }
 
 /// int8 weights and what to do with them.
