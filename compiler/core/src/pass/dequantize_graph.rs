@@ -7,8 +7,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::numeric::Activation;
 use crate::numeric::dequantize as dequantize_one;
-use crate::op::{Constant, Dequantize, Op, QuantRule, Quantize, Relu};
-use crate::tensor::{DType, QuantParams, Rounding, Tensor, TensorData, TensorType};
+use crate::op::{Add, Constant, Dequantize, Mul, Op, QuantRule, Quantize, Relu};
+use crate::tensor::{DType, QuantParams, Rounding, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
 /// Activations become real numbers without rounding.
@@ -26,9 +26,9 @@ pub const KEEP: Pass = Pass {
 };
 
 fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
-    let mut changes = 0;
+    let (mut changes, mut problems) = (0, Diagnostics::default());
     label_inputs(graph);
-    let mut problems = relabelled(graph);
+    let relabelled = relabelled(graph);
     let is_constant =
         |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
     let (constants, rest): (Vec<NodeId>, Vec<NodeId>) =
@@ -51,6 +51,7 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
             Err(more) => problems.0.extend(more.0),
         }
     }
+    relabelled.iter().for_each(|what| relabel(graph, what));
     graph.remove_dead();
     problems.into_result(changes)
 }
@@ -272,34 +273,53 @@ fn holds_relu(graph: &Graph, value: ValueId, quant: Option<&QuantParams>) -> boo
     begins_at_zero && !is_positive
 }
 
-/// Values that are read as other numbers than they were written as: no real number stands for both.
-fn relabelled(graph: &Graph) -> Diagnostics {
-    let mut problems = Diagnostics::default();
-    for id in graph.schedule() {
-        let Some(node) = graph.get(id).filter(|n| n.op.quant_rule() == QuantRule::SameAsInput)
-        else {
-            continue;
-        };
-        let of = |v: ValueId| {
-            let q = graph.value(v).and_then(quantization)?;
-            (q.scales.len() == 1).then(|| (q.scale(), q.zero_point()))
-        };
-        let operands = graph.operands(id);
-        let (Some(from), Some(to)) = (operands.first().and_then(|&v| of(v)), of(id.result(0)))
-        else {
-            continue;
-        };
-        if from != to {
-            let message = format!(
-                "its operand has scale {} and zero point {}, its result {} and {}: real numbers \
-                 cannot be both",
-                from.0, from.1, to.0, to.1
-            );
-            let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
-            problems.push(d.help("give all DequantizeLinear of one value the same parameters"));
-        }
+/// An operand whose elements count as other numbers in the result: TFLite operators that move or compare
+/// elements do not rescale, and an ONNX file may read one value with two sets of parameters.
+struct Relabelled {
+    node: NodeId,
+    operand: usize,
+    from: (f32, i32),
+    to: (f32, i32),
+}
+
+fn relabelled(graph: &Graph) -> Vec<Relabelled> {
+    let of = |v: ValueId| {
+        let q = graph.value(v).and_then(quantization)?;
+        (q.scales.len() == 1).then(|| (q.scale(), q.zero_point()))
+    };
+    let mut found = Vec::new();
+    for node in graph.schedule() {
+        let moves = graph.get(node).is_some_and(|n| n.op.quant_rule() == QuantRule::SameAsInput);
+        let Some(to) = of(node.result(0)).filter(|_| moves) else { continue };
+        let operands = graph.operands(node).into_iter().enumerate();
+        let other = operands.filter_map(|(i, v)| Some((i, of(v).filter(|from| *from != to)?)));
+        found.extend(other.map(|(operand, from)| Relabelled { node, operand, from, to }));
     }
-    problems
+    found
+}
+
+/// The same number of steps on the scale of the result: x * (to / from) + (zero points apart) * to.
+fn relabel(graph: &mut Graph, what: &Relabelled) {
+    let ((from, from_zero), (to, to_zero)) = (what.from, what.to);
+    let Some(&x) = graph.operands(what.node).get(what.operand) else { return };
+    let Some(value) = graph.value(x).cloned() else { return };
+    let at = origin(graph, what.node);
+    let offset = f64::from(from_zero - to_zero) * f64::from(to);
+    let steps: [(Op, f64, &str); 2] = [
+        (Mul { activation: Activation::None }.into(), f64::from(to) / f64::from(from), "scaled"),
+        (Add { activation: Activation::None }.into(), offset, "shifted"),
+    ];
+    let mut x = x;
+    for (op, number, name) in steps {
+        let name = format!("{}/{name}", value.name);
+        let tensor = Tensor { shape: Shape(vec![]), data: TensorData::F32(vec![number as f32]) };
+        let constant = Value { name: format!("{name}/by"), ty: tensor.ty(), quant: None };
+        let tensor = Arc::new(tensor);
+        let by = graph.add(Constant { tensor }.into(), vec![constant], at.clone()).result(0);
+        let result = Value { name, ty: value.ty.clone(), quant: None };
+        x = graph.add_with(op, &[x, by], vec![result], at.clone()).result(0);
+    }
+    graph.connect(x, what.node, what.operand);
 }
 
 /// Quantize: nothing, or with a Dequantize behind it.
@@ -375,8 +395,7 @@ mod tests {
     use super::*;
     use crate::evaluate;
     use crate::numeric::Activation;
-    use crate::op::{FullyConnected, Input};
-    use crate::tensor::Shape;
+    use crate::op::{FullyConnected, Input, Maximum};
 
     /// y = x w + b with int8 x, w and y; the bias says nothing about its scale.
     fn layer() -> Graph {
@@ -427,6 +446,34 @@ mod tests {
         let stored = graph.nodes().into_iter().filter_map(|id| graph.get(id));
         let int8 = stored.filter(|n| n.results[0].ty.dtype == DType::I8).count();
         assert_eq!(int8, 1, "{}", crate::graph::text::print(&graph));
+    }
+
+    /// Maximum compares raw elements whatever their scales, so its real form takes them for the same
+    /// number of steps on the result's scale.
+    #[test]
+    fn elements_read_as_other_numbers_are_converted() {
+        let mut graph = Graph::new();
+        let value = |scale, zero| Value {
+            name: format!("{scale}"),
+            ty: TensorType::new(DType::I8, [1, 4].as_slice().into()),
+            quant: Some(QuantParams::per_tensor(scale, zero)),
+        };
+        let mut input = |v: Value| {
+            graph.add(Input { ty: v.ty.clone() }.into(), vec![v], Origin::default()).result(0)
+        };
+        let (a, b) = (input(value(0.5, 3)), input(value(0.25, -7)));
+        let y = graph.add_with(Maximum.into(), &[a, b], vec![value(2.0, 1)], Origin::default());
+        graph.set_outputs(vec![y.result(0)]);
+        let q: [[i8; 4]; 2] = [[-128, 5, 0, 127], [4, -9, 127, 126]];
+        let int8 = |q: [i8; 4]| Tensor { shape: Shape(vec![1, 4]), data: TensorData::I8(q.into()) };
+        let want = evaluate::run(&graph, &q.map(int8)).expect("runs");
+        let want = real_numbers(&want[0], &QuantParams::per_tensor(2.0, 1)).expect("integers");
+        crate::pass::run_all(&mut graph, &[DROP]).expect("valid");
+        let reals = [
+            real_numbers(&int8(q[0]), &QuantParams::per_tensor(0.5, 3)).expect("integers"),
+            real_numbers(&int8(q[1]), &QuantParams::per_tensor(0.25, -7)).expect("integers"),
+        ];
+        assert_eq!(evaluate::run(&graph, &reals).expect("runs"), [want]);
     }
 
     #[test]
