@@ -36,12 +36,6 @@ const FORMS: [(&str, IrVersion, PrecisionName, f64); 5] = [
 /// of pure noise make much of it. One step of the visual wake words is 3.7e-2 of its largest output.
 const INT8: f64 = 4e-2;
 
-/// Networks that float16 weights spoil, the reason beside each.
-const BEYOND_HALF: &[&str] = &[
-    // Logarithms of a filter bank's outputs: rounded filters leave in its gaps what was 80 dB below.
-    "basic_pitch/nmp.onnx",
-];
-
 /// Networks of this many multiply-accumulates are evaluated on one sample only: that is slow.
 const LARGE: u64 = 15_000_000;
 
@@ -201,9 +195,7 @@ fn compare(written: &[Written], records: &[Record], python: &OsString, failures:
                 openvino::relative_error(got, &want.concat())
             };
             println!("{what}: {error:.2e}");
-            let is_known = precision == PrecisionName::F16
-                && BEYOND_HALF.contains(&records[w.record].path.as_str());
-            if (error > bound) != is_known {
+            if error > bound {
                 writeln!(failures, "{what}: relative error {error:.2e}").expect("string");
             }
         }

@@ -304,6 +304,10 @@ impl<'o> Emitter<'o> {
         let elem = self.elem(data.dtype())?;
         let dims = shape.0;
         if let TensorData::F32(v) = &data {
+            if stored.is_exact {
+                let limited = self.within_half(&dims, v);
+                return Ok(self.floats(dims, &limited));
+            }
             return Ok(self.reals(dims, v));
         }
         let bytes = raw(&data).ok_or_else(|| {

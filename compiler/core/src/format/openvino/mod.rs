@@ -6,6 +6,7 @@
 //! model. Values keep their names where the source names them.
 
 mod emit;
+mod exact;
 pub mod file;
 pub mod half;
 mod held;
@@ -116,6 +117,7 @@ pub fn write(graph: &Graph, options: &WriteOptions) -> Result<Files, Diagnostics
     e.network.provenance.clone_from(&options.provenance);
     let mut values: BTreeMap<ValueId, Held> = BTreeMap::new();
     let mut problems = Diagnostics::default();
+    let exact = exact::before_logarithms(graph);
     for &id in graph.inputs() {
         match input(&mut e, graph, id) {
             Ok(held) => drop(values.insert(id.result(0), held)),
@@ -126,7 +128,8 @@ pub fn write(graph: &Graph, options: &WriteOptions) -> Result<Files, Diagnostics
         let Some(node) = graph.get(id) else { continue };
         let signature = graph.signature(id);
         if let (Op::Constant(c), Some(value)) = (&node.op, node.results.first()) {
-            let stored = Stored::new(&c.tensor, value.quant.as_ref());
+            let mut stored = Stored::new(&c.tensor, value.quant.as_ref());
+            stored.is_exact = exact.contains(&id.result(0));
             values.insert(id.result(0), Held::Constant(stored));
         }
         let operands = graph.operands(id);
@@ -147,6 +150,9 @@ pub fn write(graph: &Graph, options: &WriteOptions) -> Result<Files, Diagnostics
             }
             Err(error) => problems.push(place(error, graph, id)),
         }
+    }
+    if e.is_myriad() && !exact.is_empty() {
+        e.notes.insert(exact::ON_THE_STICK.to_string());
     }
     problems.into_result(())?;
     outputs(&mut e, graph, &values)?;

@@ -12,6 +12,8 @@ pub struct Stored {
     pub data: Tensor,
     /// What makes quantized elements real numbers.
     pub factor: Option<Factor>,
+    /// float32 in the file, whatever its precision.
+    pub is_exact: bool,
 }
 
 /// real = scale * (q - zero). Both have the rank of the elements; an extent is 1 or that of the elements.
@@ -52,12 +54,16 @@ impl Stored {
                 zero: part(q.zero_points.iter().map(|&z| z as f32).collect()),
             }
         });
-        Self { data: tensor.clone(), factor }
+        Self { data: tensor.clone(), factor, is_exact: false }
     }
 
     fn map(&self, change: impl Fn(&Tensor) -> Tensor) -> Self {
         let factor = |f: &Factor| Factor { scale: change(&f.scale), zero: change(&f.zero) };
-        Self { data: change(&self.data), factor: self.factor.as_ref().map(factor) }
+        Self {
+            data: change(&self.data),
+            factor: self.factor.as_ref().map(factor),
+            is_exact: self.is_exact,
+        }
     }
 
     /// Dimension `i` of the result is dimension `order[i]` of this.

@@ -47,7 +47,7 @@ fn indices(
     let from_start = |(at, &v): (usize, &i64)| if v < 0 { v + extent(at % last) as i64 } else { v };
     let values = values.iter().enumerate().map(from_start).collect();
     let data = Tensor { data: TensorData::I64(values), ..stored.data.clone() };
-    call.e.constant(&Stored { data, factor: None })
+    call.e.constant(&Stored { data, factor: None, is_exact: true })
 }
 
 /// GatherElements.

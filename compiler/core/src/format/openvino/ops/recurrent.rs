@@ -48,7 +48,7 @@ fn rows(call: &Call<'_, '_>, i: usize, gates: &[usize], hidden: usize) -> Result
         *first = gates.len() * hidden;
     }
     let data = Tensor { data: tensor.data.gather(&index), shape: Shape(dims) };
-    Ok(Stored { data, factor: None })
+    Ok(Stored { data, factor: None, is_exact: stored.is_exact })
 }
 
 fn zeros(call: &mut Call<'_, '_>, dims: &[usize]) -> Wire {
