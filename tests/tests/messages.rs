@@ -73,7 +73,6 @@ fn bad_models_are_refused_with_these_messages() {
 const LATER: &[(&str, &[&str])] = &[
     ("uint8", &["uint8", "int8"]),
     ("int16x8", &["int16"]),
-    ("fp16", &["float16"]),
     ("dynamic-range", &["dynamic-range", "int8"]),
 ];
 

@@ -176,6 +176,7 @@ fn compare(written: &[Written], records: &[Record], python: &OsString, failures:
     for (w, (job, answer)) in written.iter().zip(jobs.iter().zip(&answers)) {
         let (target, version, precision, bound) = FORMS[w.form];
         let bound = if w.is_quantized && target == "openvino" { INT8 } else { bound };
+        let bound = bound.max(records[w.record].float_noise());
         let what = format!("{} {target} v{version} {precision}", records[w.record].path);
         if !answer.ok {
             writeln!(failures, "{what}: {}", answer.error).expect("string");

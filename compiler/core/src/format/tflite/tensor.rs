@@ -107,13 +107,13 @@ pub(super) fn dtype(code: fb::TensorType) -> Result<DType, (String, String)> {
         fb::TensorType::INT16 => Ok(DType::I16),
         fb::TensorType::INT32 => Ok(DType::I32),
         fb::TensorType::INT64 => Ok(DType::I64),
+        fb::TensorType::FLOAT16 => Ok(DType::F16),
         fb::TensorType::FLOAT32 => Ok(DType::F32),
         fb::TensorType::BOOL => Ok(DType::Bool),
         other => {
             let name = other.variant_name().map_or_else(|| other.0.to_string(), str::to_lowercase);
             let help = match name.as_str() {
                 "uint8" => "quantize the model to int8 (the TFLite converter's default since 2.3)",
-                "float16" => "convert the model without float16 weights, as float32 or int8",
                 _other => "supported element types are int8 and float32",
             };
             Err((format!("element type {name} is not supported yet"), help.into()))

@@ -1,6 +1,8 @@
 //! Readers of layers with weights.
 
 use super::{OpContext, Reading, activation, extent, padding};
+use crate::kernels::window::Padding;
+use crate::numeric::Activation;
 use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
 
 pub(super) fn conv_2d(c: &OpContext<'_>) -> Result<Reading, OpError> {
@@ -73,6 +75,36 @@ pub(super) fn transpose_conv(c: &OpContext<'_>) -> Result<Reading, OpError> {
     let mut operands = vec![input, weights];
     operands.extend(c.data_from(3));
     Ok(Reading { op: op.into(), operands })
+}
+
+/// MediaPipe's custom operator. Operands: input, weights, bias; options: padding (1 is SAME, 2 VALID),
+/// horizontal and vertical stride, as int32.
+pub(super) fn convolution_2d_transpose_bias(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    let bytes = c.op.custom_options().map(|o| o.bytes().to_vec()).unwrap_or_default();
+    let (numbers, _rest) = bytes.as_chunks::<4>();
+    let numbers: Vec<i32> = numbers.iter().map(|&n| i32::from_le_bytes(n)).collect();
+    let &[scheme, stride_w, stride_h, ..] = numbers.as_slice() else {
+        return Err(OpError::invalid("its options have fewer than three numbers"));
+    };
+    let stride = (extent(stride_h, "stride")?, extent(stride_w, "stride")?);
+    let (x, w) = (&c.operand(0)?.ty.shape.0, &c.operand(1)?.ty.shape.0);
+    let (&[_, h, width, _], &[_, kh, kw, _]) = (x.as_slice(), w.as_slice()) else {
+        return Err(OpError::invalid("its input and weights should have 4 dimensions"));
+    };
+    let (padding, output) = match scheme {
+        1 => (Padding::Same, (h.checked_mul(stride.0), width.checked_mul(stride.1))),
+        2 => {
+            let reach = |x: usize, stride: usize, kernel: usize| {
+                x.saturating_sub(1).checked_mul(stride)?.checked_add(kernel)
+            };
+            (Padding::Valid, (reach(h, stride.0, kh), reach(width, stride.1, kw)))
+        }
+        other => return Err(OpError::invalid(format!("padding {other} is not defined"))),
+    };
+    let output =
+        output.0.zip(output.1).ok_or_else(|| OpError::invalid("its result is too large"))?;
+    let op = TransposeConv { stride, padding, activation: Activation::None, output };
+    Ok(Reading { op: op.into(), operands: c.data_from(0) })
 }
 
 pub(super) fn batch_matmul(c: &OpContext<'_>) -> Result<Reading, OpError> {

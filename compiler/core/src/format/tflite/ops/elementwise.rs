@@ -5,6 +5,7 @@ use crate::op::{
     Add, Cast, Dequantize, Div, Logistic, Maximum, Minimum, Mul, Op, OpError, PRelu, Quantize,
     SquaredDifference, Sub,
 };
+use crate::tensor::DType;
 
 pub(super) fn add(c: &OpContext<'_>) -> Result<Reading, OpError> {
     let o = c.options(c.op.builtin_options_as_add_options())?;
@@ -18,6 +19,10 @@ pub(super) fn cast(c: &OpContext<'_>) -> Result<Reading, OpError> {
 }
 
 pub(super) fn dequantize(c: &OpContext<'_>) -> Result<Reading, OpError> {
+    // float16 weights are real numbers already.
+    if c.operand(0)?.ty.dtype == DType::F16 {
+        return unary(c, Cast { to: DType::F32 });
+    }
     unary(c, Dequantize)
 }
 

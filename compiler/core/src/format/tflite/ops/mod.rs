@@ -65,6 +65,7 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("CAST", elementwise::cast),
     ("CONCATENATION", join::concatenation),
     ("CONV_2D", conv::conv_2d),
+    ("CUSTOM \"Convolution2DTransposeBias\"", conv::convolution_2d_transpose_bias),
     ("DEPTHWISE_CONV_2D", conv::depthwise_conv_2d),
     ("DEPTH_TO_SPACE", resize::depth_to_space),
     ("DEQUANTIZE", elementwise::dequantize),
