@@ -40,8 +40,8 @@ pub struct FileOptions {
     pub version: Version,
     /// Bytes in place of real inputs.
     pub bytes: Option<Bytes>,
-    /// Input and output name -> quantization in the source model, where it had one.
-    pub quantization: BTreeMap<String, QuantParams>,
+    /// Input and output name -> element type and quantization in the source model, where it had one.
+    pub quantization: BTreeMap<String, (DType, QuantParams)>,
 }
 
 /// real = (byte - mean) / scale; one number or one per channel each.
@@ -169,15 +169,17 @@ fn byte_inputs(
         if value.ty.dtype != DType::F32 {
             continue;
         }
-        let quant = options.quantization.get(&value.name).filter(|q| q.scales.len() == 1);
-        // A byte stands for the int8 128 below it.
+        let source = options.quantization.get(&value.name);
+        let quant = source.filter(|(_, q)| q.scales.len() == 1);
         let mean = match quant {
-            Some(q) if bytes.mean.is_empty() => vec![(128 + q.zero_point()) as f32],
+            Some((DType::U8, q)) if bytes.mean.is_empty() => vec![q.zero_point() as f32],
+            // A byte stands for the int8 128 below it.
+            Some((_, q)) if bytes.mean.is_empty() => vec![(128 + q.zero_point()) as f32],
             _given if bytes.mean.is_empty() => vec![0.0],
             _given => bytes.mean.clone(),
         };
         let factor = match quant {
-            Some(q) if bytes.scale.is_empty() => vec![q.scale()],
+            Some((_, q)) if bytes.scale.is_empty() => vec![q.scale()],
             _given if bytes.scale.is_empty() => vec![1.0],
             _given => bytes.scale.iter().map(|s| 1.0 / s).collect(),
         };
@@ -195,6 +197,10 @@ fn byte_inputs(
             problems.push(Diagnostic::new(Code::BadOption, Origin::default(), message));
         }
         inputs.insert(value.name.clone(), ByteInput { mean, factor, axis });
+    }
+    if inputs.is_empty() {
+        let message = "--input-type u8: the model has no input of real numbers";
+        problems.push(Diagnostic::new(Code::BadOption, Origin::default(), message));
     }
     problems.into_result(inputs)
 }
@@ -219,7 +225,7 @@ fn port(
         name: value.name.clone(),
         dtype,
         shape: value.ty.shape.0.clone(),
-        quant: options.quantization.get(&value.name).cloned(),
+        quant: options.quantization.get(&value.name).map(|(_, quant)| quant.clone()),
     })
 }
 

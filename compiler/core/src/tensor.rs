@@ -210,6 +210,17 @@ impl DType {
         matches!(self, DType::U8 | DType::U16 | DType::U32 | DType::U64)
     }
 
+    /// The type of float32, int32, int64 and bool that holds its values; small types stay.
+    #[must_use]
+    pub fn widened(self) -> DType {
+        match self {
+            DType::F16 | DType::BF16 | DType::F64 => DType::F32,
+            DType::I8 | DType::U8 | DType::I16 | DType::U16 => DType::I32,
+            DType::U32 | DType::U64 => DType::I64,
+            DType::F32 | DType::I32 | DType::I64 | DType::Bool | DType::Small(_) => self,
+        }
+    }
+
     /// Whether the type holds reals that are widened to float32 for arithmetic.
     #[must_use]
     pub fn is_storage_float(self) -> bool {

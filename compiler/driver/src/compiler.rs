@@ -301,14 +301,15 @@ impl<'a> Compiler<'a> {
         let numbers = |n: &Option<crate::Numbers>| n.clone().map(|n| n.0).unwrap_or_default();
         let bytes = (o.input_type == InputType::U8)
             .then(|| Bytes { mean: numbers(&o.mean_values), scale: numbers(&o.scale_values) });
-        let inputs = graph.inputs().iter();
-        let inputs =
-            inputs.map(|&n| (graph.value(n.result(0)), pass::input_quantization(graph, n)));
-        let outputs = graph.outputs().iter().map(|&v| graph.value(v));
-        let outputs = outputs.map(|value| (value, value.and_then(|v| v.quant.clone())));
+        let mut graph = graph.clone();
+        pass::label_ports(&mut graph);
+        let inputs = graph.inputs().iter().map(|n| n.result(0));
         let quantization = inputs
-            .chain(outputs)
-            .filter_map(|(value, quant)| Some((value?.name.clone(), quant?)))
+            .chain(graph.outputs().iter().copied())
+            .filter_map(|v| {
+                let value = graph.value(v)?;
+                Some((value.name.clone(), (value.ty.dtype, value.quant.clone()?)))
+            })
             .collect();
         FileOptions {
             precision: o.precision.into(),

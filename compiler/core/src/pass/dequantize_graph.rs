@@ -3,6 +3,7 @@
 //! The second form keeps the rounding of every activation as a Quantize and a Dequantize.
 
 use super::Pass;
+use super::port_quantization::label_ports;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::numeric::Activation;
@@ -26,8 +27,8 @@ pub const KEEP: Pass = Pass {
 };
 
 fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
-    let (mut changes, mut problems) = (0, Diagnostics::default());
-    label_inputs(graph);
+    label_ports(graph);
+    let (mut changes, mut problems) = (0, taken_for_integers(graph));
     let relabelled = relabelled(graph);
     let is_constant =
         |graph: &Graph, id| matches!(graph.get(id).map(|n| &n.op), Some(Op::Constant(_)));
@@ -54,46 +55,6 @@ fn run(graph: &mut Graph, keep_rounding: bool) -> Result<usize, Diagnostics> {
     relabelled.iter().for_each(|what| relabel(graph, what));
     graph.remove_dead();
     problems.into_result(changes)
-}
-
-/// Parameters of an input that the file gives as plain int8, when its readers take its elements for
-/// quantized numbers: ONNX says so behind the input, not at it.
-#[must_use]
-pub fn input_quantization(graph: &Graph, input: NodeId) -> Option<QuantParams> {
-    label(graph, input.result(0), MAX_MOVES)
-}
-
-/// Moves looked through on the way to a label.
-const MAX_MOVES: usize = 16;
-
-/// The parameters on which all readers of a value agree.
-fn label(graph: &Graph, value: ValueId, moves: usize) -> Option<QuantParams> {
-    let known = graph.value(value).filter(|v| v.ty.dtype == DType::I8)?;
-    if known.quant.is_some() || moves == 0 {
-        return known.quant.clone();
-    }
-    let of = |user: &(NodeId, usize)| {
-        let is_move = matches!(graph.get(user.0)?.op, Op::Reshape(_) | Op::Transpose(_));
-        if is_move { label(graph, user.0.result(0), moves - 1) } else { None }
-    };
-    let labels: Vec<Option<QuantParams>> = graph.users(value).iter().map(of).collect();
-    let first = labels.first()?.clone().filter(|q| q.scales.len() == 1)?;
-    labels.iter().all(|l| l.as_ref() == Some(&first)).then_some(first)
-}
-
-/// Gives inputs, and what only moves them, the parameters their readers see.
-fn label_inputs(graph: &mut Graph) {
-    for input in graph.inputs().to_vec() {
-        let Some(quant) = input_quantization(graph, input) else { continue };
-        let mut values = vec![input.result(0)];
-        while let Some(value) = values.pop() {
-            let Some(known) = graph.value_mut(value).filter(|v| v.quant.is_none()) else {
-                continue;
-            };
-            known.quant = Some(quant.clone());
-            values.extend(graph.users(value).iter().map(|(user, _)| user.result(0)));
-        }
-    }
 }
 
 /// Quantization parameters of a value whose elements are quantized integers.
@@ -256,7 +217,7 @@ fn activation(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
         {
             input.ty = ty;
         }
-        if keep_rounding && !is_move && value.ty.dtype == DType::I8 {
+        if keep_rounding && !is_move && value.ty.dtype.size() == 1 {
             round(graph, result, &value, quant);
         }
     }
@@ -271,6 +232,25 @@ fn holds_relu(graph: &Graph, value: ValueId, quant: Option<&QuantParams>) -> boo
     let is_positive =
         matches!(op, Some(Op::Relu(_) | Op::Logistic(_) | Op::Softmax(_) | Op::Input(_)));
     begins_at_zero && !is_positive
+}
+
+/// Quantized values that somebody reads as the integers they are stored as.
+fn taken_for_integers(graph: &Graph) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    for id in graph.schedule() {
+        let Some(node) = graph.get(id) else { continue };
+        let moves = matches!(node.op, Op::FlipSign(_) | Op::Reshape(_) | Op::Transpose(_));
+        let quantized = |&v: &ValueId| graph.value(v).is_some_and(|v| quantization(v).is_some());
+        let plain =
+            node.results.first().is_some_and(|v| v.quant.is_none() && v.ty.dtype.size() == 1);
+        if moves && plain && graph.operands(id).first().is_some_and(quantized) {
+            let message = "its quantized operand is read as plain integers; this target computes with \
+                           the real numbers they stand for";
+            let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
+            problems.push(d.help("put a DequantizeLinear between them, or use target c or rust"));
+        }
+    }
+    problems
 }
 
 /// An operand whose elements count as other numbers in the result: TFLite operators that move or compare
@@ -363,7 +343,10 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
 }
 
 /// Inserts a Quantize and a Dequantize behind a value.
-fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
+fn round(graph: &mut Graph, at: ValueId, was: &Value, mut quant: QuantParams) {
+    if was.ty.dtype == DType::U8 {
+        quant.zero_points.iter_mut().for_each(|z| *z -= 128);
+    }
     let readers = graph.users(at);
     let from = origin(graph, at.node);
     let quantized = Value {

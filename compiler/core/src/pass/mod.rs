@@ -6,11 +6,13 @@ mod fuse_activation;
 mod fuse_quantization;
 mod layout;
 mod materialise_outputs;
+mod port_quantization;
 mod remove_dead;
 mod tabulate;
+mod widen_storage;
 
-pub use dequantize_graph::input_quantization;
 pub use fuse_quantization::{float_reason, is_quantized};
+pub use port_quantization::label_ports;
 
 use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, verify};
@@ -51,6 +53,7 @@ pub const REAL: &[Pass] = &[
     fold_constants::KEEP_QUANTIZED,
     layout::PASS,
     dequantize_graph::DROP,
+    widen_storage::PASS,
     remove_dead::PASS,
     materialise_outputs::PASS,
 ];
@@ -60,6 +63,7 @@ pub const FAKE_QUANTIZED: &[Pass] = &[
     fold_constants::KEEP_QUANTIZED,
     layout::PASS,
     dequantize_graph::KEEP,
+    widen_storage::PASS,
     remove_dead::PASS,
     materialise_outputs::PASS,
 ];

@@ -66,6 +66,7 @@ impl<'o> Emitter<'o> {
             (DType::I64, Elem::I64),
             (DType::I32, Elem::I32),
             (DType::I8, Elem::I8),
+            (DType::U8, Elem::U8),
             (DType::Bool, Elem::Bool),
         ];
         plain.iter().find(|p| p.0 == dtype).map(|p| p.1).ok_or_else(|| {

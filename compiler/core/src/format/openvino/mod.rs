@@ -18,7 +18,7 @@ mod xml;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::verify::is_data;
 use crate::graph::{Graph, NodeId, ValueId};
-use crate::op::{Op, OpError, Signature, ValueInfo};
+use crate::op::{Cast, Op, OpError, Signature, ValueInfo};
 use crate::tensor::{DType, TensorType};
 use emit::Emitter;
 use file::{Elem, Port, Wire};
@@ -326,8 +326,8 @@ pub struct Form {
 pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Result<Form, OpError> {
     let mut e = Emitter::new(options);
     let real = |v: &ValueInfo<'_>| {
-        let dtype =
-            if v.quant.is_some() && v.dtype() != DType::F32 { DType::F32 } else { v.dtype() };
+        let is_quantized = v.quant.is_some() && v.dtype() != DType::F32;
+        let dtype = if is_quantized { DType::F32 } else { v.dtype().widened() };
         TensorType::new(dtype, v.shape().clone())
     };
     let mut held = Vec::new();
@@ -348,8 +348,12 @@ pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Resul
     if let Op::Quantize(_) | Op::Dequantize(_) = op {
         return Ok(Form { layers: Vec::new(), rewrites: vec!["real numbers"], notes: Vec::new() });
     }
+    let wide = match op {
+        Op::Cast(cast) => Op::from(Cast { to: cast.to.widened() }),
+        other => other.clone(),
+    };
     let mut call = Call { e: &mut e, s: signature, held };
-    for held in ops::emit(op, &mut call)? {
+    for held in ops::emit(&wide, &mut call)? {
         held.materialised(&mut e)?;
     }
     // Transposes around spatial layers cancel in a network.
