@@ -2,7 +2,7 @@
 //! NonMaxSuppression. Operands: boxes `[batches, n, 4]`, scores `[batches, classes, n]`, float32.
 
 use super::{OpError, Operator, Signature, movement};
-use crate::tensor::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kir::{BinOp, Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, float, idx, int};
 
 /// Result: int64 `[rows, 3]`, rows of (batch, class, box) as ONNX Runtime orders them: by batch, by
@@ -22,13 +22,8 @@ pub struct NonMaxSuppression {
     pub by_centre: bool,
 }
 
-/// batches, classes, boxes.
 fn extents(s: &Signature<'_>) -> Result<[usize; 3], OpError> {
-    let (boxes, scores) = (s.operand(0)?.shape(), s.operand(1)?.shape());
-    match (boxes.0.as_slice(), scores.0.as_slice()) {
-        (&[batches, n, 4], &[b, classes, m]) if b == batches && n == m => Ok([b, classes, n]),
-        _other => Err(OpError::invalid(format!("boxes {boxes} and scores {scores} do not fit"))),
-    }
+    NonMaxSuppression::extents(s.operand(0)?.shape(), s.operand(1)?.shape())
 }
 
 /// Lowest and highest coordinates along one axis.
@@ -38,6 +33,17 @@ type Span<T> = [T; 2];
 type Area<T> = [Span<T>; 2];
 
 impl NonMaxSuppression {
+    /// How many batches, classes and boxes there are.
+    ///
+    /// # Errors
+    /// The two shapes do not fit.
+    pub fn extents(boxes: &Shape, scores: &Shape) -> Result<[usize; 3], OpError> {
+        match (boxes.0.as_slice(), scores.0.as_slice()) {
+            (&[batches, n, 4], &[b, classes, m]) if b == batches && n == m => Ok([b, classes, n]),
+            _other => Err(OpError::invalid(format!("boxes {boxes} and scores {scores} do not fit"))),
+        }
+    }
+
     fn area(&self, b: &[f32]) -> Area<f32> {
         let at = |i: usize| b.get(i).copied().unwrap_or(0.0);
         let around = |centre: f32, size: f32| [centre - size * 0.5, centre + size * 0.5];
@@ -125,7 +131,7 @@ impl Operator for NonMaxSuppression {
         let (boxes, scores) = (k.operand(s, 0, "boxes")?, k.operand(s, 1, "scores")?);
         let y = k.result(s, 0, "selected")?;
         // Boxes of a class that may still be selected.
-        let free = k.scratch("free", Ty::U8, n);
+        let free = k.scratch("is_free", Ty::U8, n);
         k.for_("i", self.rows * 3, |k, i| k.store(y, i, int(-1)));
         let count = k.var("count", int(0));
         k.for_("batch", batches, |k, batch| {
@@ -136,7 +142,8 @@ impl Operator for NonMaxSuppression {
                 let (best, score) = (k.var("best", int(-1)), k.var("best_score", float(0.0)));
                 let search = Search { boxes, scores, free, first, line, best, score };
                 self.build_candidates(k, &search, n);
-                k.for_("j", self.most.min(n), |k, _| {
+                let most = self.most.min(n);
+                k.for_("j", most, |k, j| {
                     let is_found = Expr::from(best).ge(int(0));
                     // Unsigned, so that it says that it is not negative, too.
                     let rows = Expr::Int(self.rows as i64, Ty::U32);
@@ -147,7 +154,8 @@ impl Operator for NonMaxSuppression {
                         k.store(y, row.clone() + idx(1), class.clone());
                         k.store(y, row + idx(2), best.into());
                         k.accumulate(count, int(1));
-                        self.build_suppression(k, &search, n);
+                        // Nobody asks what the last one suppresses.
+                        k.if_(j.lt(idx(most - 1)), |k| self.build_suppression(k, &search, n));
                     });
                 });
             });
@@ -264,7 +272,7 @@ impl NonMaxSuppression {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Random, Spec, check, check_indices};
+    use crate::op::testing::{Random, Spec, check, check_indices, check_inputs};
 
     fn op(rows: usize, most: usize, by_centre: bool) -> NonMaxSuppression {
         NonMaxSuppression { rows, most, overlap: 0.5, least: Some(0.0), by_centre }
@@ -365,15 +373,12 @@ mod tests {
 
     /// The result of an operator on given boxes and scores, evaluated; its kernel does the same.
     fn rows(op: &NonMaxSuppression, boxes: &[f32], scores: &[f32]) -> Vec<i64> {
+        let tensor = |shape: &[usize], data: &[f32]| {
+            Tensor::new(shape.into(), TensorData::F32(data.to_vec())).expect("fits")
+        };
         let n = scores.len();
-        let [places, values] = operands([1, 1, n]);
-        let specs = [
-            places.data(TensorData::F32(boxes.to_vec())),
-            values.data(TensorData::F32(scores.to_vec())),
-        ];
-        check(op.clone(), &specs, &[]);
-        let graph = crate::op::testing::graph_of(&op.clone().into(), &specs, &[]);
-        crate::evaluate::run(&graph, &[]).expect("evaluates")[0].to_i64().expect("integers")
+        let inputs = [tensor(&[1, n, 4], boxes), tensor(&[1, 1, n], scores)];
+        check_inputs(&op.clone().into(), &inputs, &[])[0].to_i64().expect("integers")
     }
 
     #[test]
