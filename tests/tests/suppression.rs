@@ -8,6 +8,7 @@
     reason = "a broken precondition should stop the test"
 )]
 
+use onnx_protobuf::ModelProto;
 use std::path::Path;
 use tempfile::TempDir;
 use tinycc_core::format::{self, ReadOptions};
@@ -35,6 +36,9 @@ fn cases() -> Vec<Case> {
     let case = |extents, most, by_centre, rows| Case { extents, most, by_centre, rows };
     vec![
         case([1, 1, 1], 1, false, 1),
+        case([1, 1, 2], 1, false, 2),
+        case([1, 1, 2], 2, true, 1),
+        case([2, 1, 1], 1, true, 3),
         case([1, 2, 9], 3, false, 6),
         case([2, 3, 17], 40, false, 7),
         case([1, 1, 30], 5, true, 12),
@@ -42,9 +46,18 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+fn read(case: &Case, model: &ModelProto) -> Graph {
+    let options = ReadOptions { nms_rows: Some(case.rows), ..ReadOptions::default() };
+    format::read(&onnx_make::bytes(model), &options).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn alone(case: &Case) -> ModelProto {
+    onnx_make::suppression(case.extents, case.most, case.by_centre)
+}
+
 /// Suppression, and the boxes of the first batch that its rows name: -1 is the last one.
-fn model(case: &Case) -> Graph {
-    let mut model = onnx_make::suppression(case.extents, case.most, case.by_centre);
+fn detector(case: &Case) -> ModelProto {
+    let mut model = alone(case);
     let graph = model.graph.as_mut().expect("a graph");
     let node = |op, inputs: &[&str], outputs: &[&str], axis| {
         onnx_make::with_int(onnx_make::node(op, inputs, outputs), "axis", axis)
@@ -57,9 +70,7 @@ fn model(case: &Case) -> Graph {
     graph.node.push(node("Gather", &["boxes", "batch"], &["first"], 0));
     graph.node.push(node("Gather", &["first", "list"], &["picked"], 1));
     graph.output.push(onnx_make::port("picked", onnx_make::FLOAT, &[1, -1, 4]));
-    let rows = Some(case.rows);
-    let options = ReadOptions { nms_rows: rows, ..ReadOptions::default() };
-    format::read(&onnx_make::bytes(&model), &options).unwrap_or_else(|e| panic!("{e}"))
+    model
 }
 
 /// Eighths below `of / 8`.
@@ -101,7 +112,7 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, case: &Case, random: &mut Random, folder: &Path) {
-        let (graph, number) = (model(case), self.want.len());
+        let (graph, number) = (read(case, &detector(case)), self.want.len());
         let sets = inputs(&graph, random);
         let mut want = Vec::new();
         for set in &sets {
@@ -130,22 +141,34 @@ fn both_languages_give_what_the_evaluator_gives() {
         return;
     }
     let folder = TempDir::new().expect("temporary folder");
-    // Where a package would have it, for clippy.
-    let source = folder.path().join("src");
-    std::fs::create_dir(&source).expect("folder");
     let (mut all, mut random) = (Batch::default(), Random::new(11));
     for case in cases() {
-        all.add(&case, &mut random, &source);
+        all.add(&case, &mut random, folder.path());
     }
     assert!(all.rows.iter().all(|&n| n > 20), "rows not needed, and needed: {:?}", all.rows);
     let mode = Mode { edition: "2024", flags: CHECKED };
-    let from_rust = rust_batch::run(&source, &all.rust, mode).unwrap_or_else(|e| panic!("{e}"));
-    for (language, results) in [("C", batch::run(&source, &all.c)), ("Rust", from_rust)] {
+    let from_rust = rust_batch::run(folder.path(), &all.rust, mode);
+    let from_rust = from_rust.unwrap_or_else(|e| panic!("{e}"));
+    for (language, results) in [("C", batch::run(folder.path(), &all.c)), ("Rust", from_rust)] {
         assert_eq!(results.len(), all.want.len(), "{language}");
         for (number, (got, want)) in results.iter().zip(&all.want).enumerate() {
             assert_eq!(got.as_ref(), Ok(want), "{language}, case {number}");
         }
     }
-    let names: Vec<&str> = all.rust.iter().map(|m| m.name.as_str()).collect();
+}
+
+#[test]
+fn clippy_has_nothing_to_say() {
+    if !build::tool("cargo-clippy") {
+        return;
+    }
+    let folder = TempDir::new().expect("temporary folder");
+    let source = folder.path().join("src");
+    std::fs::create_dir(&source).expect("folder");
+    let names: Vec<String> = (0..cases().len()).map(|number| format!("r{number}")).collect();
+    for (case, name) in cases().iter().zip(&names) {
+        emit("rust", &read(case, &alone(case)), name, &source);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     rust_batch::clippy(folder.path(), &names).unwrap_or_else(|e| panic!("{e}"));
 }

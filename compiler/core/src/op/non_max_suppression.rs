@@ -133,29 +133,34 @@ impl Operator for NonMaxSuppression {
         // Boxes of a class that may still be selected.
         let free = k.scratch("is_free", Ty::U8, n);
         k.for_("i", self.rows * 3, |k, i| k.store(y, i, int(-1)));
-        let count = k.var("count", int(0));
+        let most = self.most.min(n);
+        // Nobody would read the count of a single selection again.
+        let is_single = batches * classes * most == 1;
+        let counter = if is_single { None } else { Some(k.var("count", int(0))) };
+        let count = || counter.map_or(int(0), Expr::from);
         k.for_("batch", batches, |k, batch| {
             k.for_("class", classes, |k, class| {
                 let line = (batch.clone() * idx(classes) + class.clone()) * idx(n);
                 let line = k.let_("line", line);
                 let first = k.let_("first", batch.clone() * idx(n * 4));
                 let (best, score) = (k.var("best", int(-1)), k.var("best_score", float(0.0)));
-                let search = Search { boxes, scores, free, first, line, best, score };
-                self.build_candidates(k, &search, n);
-                let most = self.most.min(n);
+                let search = Search { boxes, scores, free, n, first, line, best, score };
+                self.build_candidates(k, &search);
                 k.for_("j", most, |k, j| {
                     let is_found = Expr::from(best).ge(int(0));
                     // Unsigned, so that it says that it is not negative, too.
                     let rows = Expr::Int(self.rows as i64, Ty::U32);
-                    let has_row = Expr::from(count).cast(Ty::U32).lt(rows);
+                    let has_row = count().cast(Ty::U32).lt(rows);
                     k.if_(is_found.and(has_row), |k| {
-                        let row = k.let_("row", count * idx(3));
+                        let row = k.let_("row", count() * idx(3));
                         k.store(y, row.clone(), batch.clone());
                         k.store(y, row.clone() + idx(1), class.clone());
                         k.store(y, row + idx(2), best.into());
-                        k.accumulate(count, int(1));
+                        if let Some(count) = counter {
+                            k.accumulate(count, int(1));
+                        }
                         // Nobody asks what the last one suppresses.
-                        k.if_(j.lt(idx(most - 1)), |k| self.build_suppression(k, &search, n));
+                        k.if_(j.lt(idx(most - 1)), |k| self.build_suppression(k, &search));
                     });
                 });
             });
@@ -169,6 +174,8 @@ struct Search {
     boxes: Buf,
     scores: Buf,
     free: Buf,
+    /// Boxes of a class.
+    n: usize,
     /// The batch's first element among the boxes.
     first: Expr,
     /// The class's first element among the scores.
@@ -183,7 +190,9 @@ impl Search {
     fn offer(&self, k: &mut KernelBuilder, number: Expr, score: Expr) {
         let is_first = Expr::from(self.best).lt(int(0));
         let is_better = score.clone().gt(self.score.into());
-        k.if_(Expr::bin(BinOp::LogicOr, is_first, is_better), |k| {
+        let is_only = Expr::Int(i64::from(self.n == 1), Ty::Bool);
+        let is_better = Expr::bin(BinOp::LogicOr, is_first, is_better);
+        k.if_(is_only.select(Expr::Int(1, Ty::Bool), is_better), |k| {
             k.assign(self.best, number);
             k.assign(self.score, score);
         });
@@ -192,8 +201,8 @@ impl Search {
 
 impl NonMaxSuppression {
     /// Loop over the boxes that finds those with a sufficient score, and the best one.
-    fn build_candidates(&self, k: &mut KernelBuilder, search: &Search, n: usize) {
-        k.for_("p", n, |k, p| {
+    fn build_candidates(&self, k: &mut KernelBuilder, search: &Search) {
+        k.for_("p", search.n, |k, p| {
             let score = k.load(search.scores, search.line.clone() + p.clone());
             let score = k.let_("score", score);
             k.store(search.free, p.clone(), int(0));
@@ -211,13 +220,13 @@ impl NonMaxSuppression {
 
     /// Loop over the free boxes that removes those the best one suppresses, itself among them, and
     /// finds the next best.
-    fn build_suppression(&self, k: &mut KernelBuilder, search: &Search, n: usize) {
+    fn build_suppression(&self, k: &mut KernelBuilder, search: &Search) {
         k.store(search.free, search.best.into(), int(0));
         let chosen = self.area_expr(k, search, search.best.into());
         let size = |[[top, bottom], [left, right]]: Area<Expr>| (bottom - top) * (right - left);
         let chosen_size = k.let_("size", size(chosen.clone()));
         k.assign(search.best, int(-1));
-        k.for_("p", n, |k, p| {
+        k.for_("p", search.n, |k, p| {
             let is_free = Expr::bin(BinOp::Ne, k.load_wide(search.free, p.clone()), int(0));
             k.if_(is_free, |k| {
                 let other = self.area_expr(k, search, p.clone());
@@ -285,7 +294,7 @@ mod tests {
 
     #[test]
     fn lowering_equals_evaluation() {
-        for extents in [[1, 1, 1], [1, 1, 9], [2, 3, 12], [1, 20, 7]] {
+        for extents in [[1, 1, 1], [2, 1, 1], [1, 1, 9], [2, 3, 12], [1, 20, 7]] {
             for (rows, most) in [(1, 1), (7, 3), (150, 40)] {
                 for by_centre in [false, true] {
                     let op = op(rows, most, by_centre);
@@ -302,7 +311,7 @@ mod tests {
 
     #[test]
     fn no_input_leaves_the_buffers() {
-        for extents in [[1, 1, 1], [1, 1, 9], [2, 3, 12]] {
+        for extents in [[1, 1, 1], [2, 1, 1], [1, 1, 9], [2, 3, 12]] {
             for (rows, most) in [(1, 1), (7, 3), (150, 40)] {
                 for by_centre in [false, true] {
                     check_indices(op(rows, most, by_centre), &operands(extents), &[]);
