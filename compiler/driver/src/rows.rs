@@ -55,3 +55,30 @@ impl From<Rows> for usize {
         rows.0.get() as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Settings};
+
+    #[test]
+    fn rows() {
+        for (text, rows) in [("1", 1), ("4294967295", u32::MAX)] {
+            assert_eq!(text.parse::<Rows>().map(u32::from), Ok(rows), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5", "x", "4294967296"] {
+            assert!(text.parse::<Rows>().is_err(), "{text}");
+        }
+        let from_file = |value: &str| {
+            let given = Settings::from_toml(&format!("nms-rows = {value}"), "tinycc.toml")?;
+            given.options(&Options::default()).map(|options| options.nms_rows.map(usize::from))
+        };
+        assert_eq!((from_file("7"), from_file("\"7\"")), (Ok(Some(7)), Ok(Some(7))));
+        for (value, says) in
+            [("0", "at least 1"), ("-3", "at least 1"), ("true", "a number of rows")]
+        {
+            let message = from_file(value).expect_err(value).to_string();
+            assert!(message.contains(says), "{message}");
+        }
+    }
+}

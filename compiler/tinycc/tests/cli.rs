@@ -228,7 +228,7 @@ fn intermediate_forms() {
 fn wrong_options() {
     let model = fixture("sine/sine_int8.tflite");
     let (dir, _path, out) = out();
-    let cases: [(&[&str], i32, &str); 16] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&["--max-arena", "32Q"], 2, "not a size"),
         (&["--core", "z80"], 2, "cortex-m4"),
         (&["--report", "json", "--emit", "c"], 2, "cannot be used"),
