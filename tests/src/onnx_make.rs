@@ -137,6 +137,34 @@ pub fn integers(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
+/// Inputs `boxes` and `scores` of so many batches, classes and boxes -> NonMaxSuppression -> `y`, with
+/// an overlap of 0.5 and a least score of 0.25. `most` boxes of a class are selected.
+#[must_use]
+pub fn suppression([batches, classes, n]: [i64; 3], most: i64, by_centre: bool) -> ModelProto {
+    let operands = ["boxes", "scores", "most", "overlap", "least"];
+    let node = with_int(
+        node("NonMaxSuppression", &operands, &["y"]),
+        "center_point_box",
+        by_centre.into(),
+    );
+    let real = |name, value: f32| TensorProto {
+        raw_data: value.to_le_bytes().to_vec(),
+        ..floats(name, &[1])
+    };
+    let graph = GraphProto {
+        name: "graph".into(),
+        node: vec![node],
+        input: vec![
+            port("boxes", FLOAT, &[batches, n, 4]),
+            port("scores", FLOAT, &[batches, classes, n]),
+        ],
+        output: vec![port("y", INT64, &[-1, 3])],
+        initializer: vec![integers("most", &[most]), real("overlap", 0.5), real("least", 0.25)],
+        ..Default::default()
+    };
+    model(11, graph)
+}
+
 /// `x` -> one operator -> `y`, without constants.
 #[must_use]
 pub fn single(opset: i64, node: NodeProto, x: &[i64], y: &[i64]) -> ModelProto {

@@ -135,7 +135,7 @@ fn the_advice_to_give_an_input_shape_helps() {
 /// Broken and unsupported ONNX files, made here.
 fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
     use tinycc_tests::onnx_make::{
-        FLOAT, bytes, cnn, integers, model, node, port, single, with_int, with_ints,
+        FLOAT, bytes, cnn, integers, model, node, port, single, suppression, with_int, with_ints,
     };
     let relu = || node("Relu", &["x"], &["y"]);
     let shape = [1, 4];
@@ -170,6 +170,9 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
     no_graph.graph = None.into();
     let mut no_reshape = single(17, node("Reshape", &["x", "s"], &["y"]), &shape, &shape);
     no_reshape.graph.as_mut().unwrap().initializer.push(integers("s", &[3]));
+    let mut most = suppression([1, 2, 9], 3, false);
+    most.graph.as_mut().unwrap().initializer.remove(0);
+    most.graph.as_mut().unwrap().input.push(port("most", INT64, &[1]));
     let flatten = with_int(node("Flatten", &["x"], &["y"]), "axis", 7);
     let transpose = with_ints(node("Transpose", &["x"], &["y"]), "perm", &[0, 0]);
     vec![
@@ -194,6 +197,8 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
         ("flatten_axis.onnx", bytes(&single(17, flatten, &shape, &shape))),
         ("transpose_perm.onnx", bytes(&single(17, transpose, &shape, &shape))),
         ("reshape_count.onnx", bytes(&no_reshape)),
+        ("suppression_rows.onnx", bytes(&suppression([1, 2, 9], 3, false))),
+        ("suppression_most.onnx", bytes(&most)),
         ("run_time_trip_count.onnx", bytes(&loops(INT64, &[4]))),
         ("too_many_iterations.onnx", bytes(&loops(INT64, &[]))),
         ("recursive_function.onnx", bytes(&recursive())),
@@ -289,4 +294,16 @@ fn the_advice_to_give_an_onnx_input_value_helps() {
     let options = ReadOptions { file: "axes.onnx".into(), input_values, ..Default::default() };
     let graph = format::read(&bytes, &options).expect("reads with the value given");
     assert_eq!(graph.inputs().len(), 1, "axes is an input no more");
+}
+
+#[test]
+fn the_advice_to_give_the_rows_of_a_suppression_helps() {
+    let bytes = onnx_make::bytes(&onnx_make::suppression([2, 2, 9], 3, false));
+    let advice = refusal(&bytes, "boxes.onnx").expect("refused").0.remove(0);
+    assert!(advice.help.contains("--nms-rows 12 holds all"), "{advice}");
+    let options =
+        ReadOptions { file: "boxes.onnx".into(), nms_rows: Some(12), ..Default::default() };
+    let graph = format::read(&bytes, &options).expect("reads with the rows given");
+    let output = graph.value(graph.outputs()[0]).expect("output");
+    assert_eq!(output.ty.shape.0, [12, 3]);
 }

@@ -161,6 +161,12 @@ impl Config {
         self
     }
 
+    /// Rows of each NonMaxSuppression's result: unused ones hold -1, and what has no row is cut.
+    #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
+    pub fn nms_rows(self, rows: impl ToString) -> Self {
+        self.set("nms-rows", rows.to_string())
+    }
+
     /// Order of the dimensions of inputs and outputs: an [`IoLayout`] or its text.
     #[expect(clippy::needless_pass_by_value, reason = "builder methods take literals and values")]
     pub fn io_layout(self, layout: impl ToString) -> Self {

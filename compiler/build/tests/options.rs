@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tinycc_build::Config;
 use tinycc_driver::{
     CoreName, InputShape, InputType, InputValue, IoLayout, IrVersion, Numbers, Options,
-    PrecisionName, RuntimeName, Settings, Size,
+    PrecisionName, Rows, RuntimeName, Settings, Size,
 };
 
 #[derive(Parser)]
@@ -47,6 +47,7 @@ fn through_builder(options: &Options) -> Options {
         max_flash,
         input_shapes,
         input_values,
+        nms_rows,
         io_layout,
         package,
         runtime,
@@ -77,6 +78,9 @@ fn through_builder(options: &Options) -> Options {
     if let Some(bytes) = max_flash {
         config = config.max_flash(bytes);
     }
+    if let Some(rows) = nms_rows {
+        config = config.nms_rows(rows);
+    }
     for shape in input_shapes {
         config = config.input_shape(shape);
     }
@@ -106,11 +110,12 @@ fn options() -> impl Strategy<Value = Options> {
     let name = proptest::option::of(text);
     let layout = prop_oneof![Just(IoLayout::File), Just(IoLayout::Nhwc), Just(IoLayout::Nchw)];
     let first = (text, name, core, vec(text, 0..3), size(), size());
-    let inputs = (vec(shape, 0..3), vec(value, 0..3), layout);
+    let rows = (1u32..).prop_map(|n| n.to_string().parse::<Rows>().expect("rows"));
+    let inputs = (vec(shape, 0..3), vec(value, 0..3), proptest::option::of(rows), layout);
     (first, inputs, any::<bool>(), runtime, file_options()).prop_map(
         |(
             (target, name, core, examples, max_arena, max_flash),
-            (input_shapes, input_values, io_layout),
+            (input_shapes, input_values, nms_rows, io_layout),
             package,
             runtime,
             file,
@@ -124,6 +129,7 @@ fn options() -> impl Strategy<Value = Options> {
                 max_flash,
                 input_shapes,
                 input_values,
+                nms_rows,
                 io_layout,
                 package,
                 runtime,
@@ -196,6 +202,7 @@ fn names_are_the_same_everywhere() {
         max_flash: Some(Size(1)),
         input_shapes: vec!["x=1x96x96x3".parse().expect("shape")],
         input_values: vec!["axes=0,2".parse().expect("value")],
+        nms_rows: Some("100".parse().expect("rows")),
         io_layout: IoLayout::Nhwc,
         package: true,
         runtime: RuntimeName::Crate,

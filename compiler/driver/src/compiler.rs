@@ -167,6 +167,7 @@ impl<'a> Compiler<'a> {
             file: self.file.clone(),
             input_shapes,
             input_values,
+            nms_rows: self.options.nms_rows.map(usize::from),
             io_layout: self.options.io_layout.into(),
             external: self.external.clone(),
         };

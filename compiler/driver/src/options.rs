@@ -2,6 +2,7 @@
 //! (clap), the file `tinycc.toml` and what manifests show (serde). Which source wins is in `settings`.
 
 use crate::file_options::{InputType, IrVersion, Numbers, PrecisionName};
+use crate::rows::Rows;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long = "input-value", value_name = "NAME=NUMBERS"))]
     #[serde(rename = "input-value", skip_serializing_if = "Vec::is_empty")]
     pub input_values: Vec<InputValue>,
+    /// Rows of each NonMaxSuppression's result: unused ones hold -1, and what has no row is cut.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nms_rows: Option<Rows>,
     /// Order of the dimensions of inputs and outputs.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     #[serde(skip_serializing_if = "is_default")]
@@ -97,6 +102,7 @@ impl Default for Options {
             max_flash: None,
             input_shapes: Vec::new(),
             input_values: Vec::new(),
+            nms_rows: None,
             io_layout: IoLayout::default(),
             package: false,
             runtime: RuntimeName::default(),

@@ -30,7 +30,7 @@ use proc_macro::TokenStream;
 ///
 /// The path starts at the package (`CARGO_MANIFEST_DIR`). Cargo compiles again when the file
 /// changes. Further arguments are the options of `tinycc compile` with `_` for `-`, for example
-/// `core`, `max_arena`, `max_flash`, `input_shape`, `input_value`, `io_layout`, and `config = "tinycc.toml"` for a file of them,
+/// `core`, `max_arena`, `max_flash`, `input_shape`, `input_value`, `nms_rows`, `io_layout`, and `config = "tinycc.toml"` for a file of them,
 /// which the arguments win over. Options with several values take a list: `["a=1x8", "b=1x8"]`.
 ///
 /// Beside the struct stands a module of its name in snake case (`kws` for `KWS`), as visible as the struct, with all

@@ -228,7 +228,7 @@ fn intermediate_forms() {
 fn wrong_options() {
     let model = fixture("sine/sine_int8.tflite");
     let (dir, _path, out) = out();
-    let cases: [(&[&str], i32, &str); 16] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&["--max-arena", "32Q"], 2, "not a size"),
         (&["--core", "z80"], 2, "cortex-m4"),
         (&["--report", "json", "--emit", "c"], 2, "cannot be used"),
@@ -244,6 +244,8 @@ fn wrong_options() {
         (&["--input-shape", "x=1x1", "--input-shape", "x=1x1"], 1, "twice"),
         (&["--input-value", "x=one"], 2, "axes=0,2"),
         (&["--input-value", "nope=1"], 1, "\"nope\", which is not an input"),
+        (&["--nms-rows", "0"], 2, "\"0\" is not a number of rows, at least 1"),
+        (&["--nms-rows", "9"], 1, "no NonMaxSuppression is computed"),
         (&["--input-value", "x=1,2"], 1, "does not fit the input's shape 1x1"),
     ];
     for (extra, code, says) in cases {

@@ -96,8 +96,8 @@ fn guarded(test: &Test, data: &Data, folder: &Path) -> Result<Compiled, Verdict>
     }
 }
 
-/// Compiles and writes the C files. Where the compiler advises to give the value of an input, that is
-/// done, as a user would.
+/// Compiles and writes the C files. Where the compiler advises to give the value of an input, or the
+/// number of rows of a result, that is done, as a user would.
 fn compile(data: &Data, name: &str, folder: &Path) -> Result<Compiled, Verdict> {
     let mut options = Options { name: Some(name.into()), ..Options::default() };
     let shapes = data.open_shapes().into_iter();
@@ -110,7 +110,11 @@ fn compile(data: &Data, name: &str, folder: &Path) -> Result<Compiled, Verdict> 
             Err(diagnostics) => diagnostics,
         };
         let more = advised(&diagnostics, data, &bound);
-        if more.is_empty() {
+        let is_open = options.nms_rows.is_none() && asks_for(&diagnostics, "--nms-rows ");
+        if let Some(rows) = data.rows().filter(|_| is_open) {
+            options.nms_rows = Some(rows);
+            bound.push(format!("--nms-rows {rows}"));
+        } else if more.is_empty() {
             return Err(refused(&diagnostics, bound));
         }
         for (name, value) in more {
@@ -124,15 +128,17 @@ fn compile(data: &Data, name: &str, folder: &Path) -> Result<Compiled, Verdict> 
 
 /// Inputs whose value the compiler asks for, as far as they are small and not given yet.
 fn advised(diagnostics: &Diagnostics, data: &Data, bound: &[String]) -> Vec<(String, InputValue)> {
-    let is_named = |name: &str| {
-        let flag = format!("--input-value {name}=");
-        diagnostics.0.iter().any(|d| d.help.contains(&flag))
-    };
+    let is_named = |name: &str| asks_for(diagnostics, &format!("--input-value {name}="));
     let inputs = data.inputs.iter().filter_map(|(n, raw)| Some((n, raw.as_ref()?)));
     inputs
         .filter(|(n, raw)| raw.dims.len() <= MAX_BOUND_RANK && !bound.contains(n) && is_named(n))
         .filter_map(|(n, raw)| Some((n.clone(), format!("{n}={}", raw.text()).parse().ok()?)))
         .collect()
+}
+
+/// Whether the advice names an option.
+fn asks_for(diagnostics: &Diagnostics, flag: &str) -> bool {
+    diagnostics.0.iter().any(|d| d.help.contains(flag))
 }
 
 fn refused(diagnostics: &Diagnostics, bound: Vec<String>) -> Verdict {

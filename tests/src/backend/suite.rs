@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use tinycc_driver::Rows;
 
 /// One test of the index.
 #[derive(Clone, Debug, Deserialize)]
@@ -117,6 +118,12 @@ impl Data {
         })
         .map(|(name, raw)| (name.clone(), raw.dims.clone()))
         .collect()
+    }
+
+    /// Rows of the first output, for `--nms-rows`.
+    #[must_use]
+    pub fn rows(&self) -> Option<Rows> {
+        self.outputs.first()?.as_ref()?.dims.first()?.to_string().parse().ok()
     }
 
     /// The tensor of an input.

@@ -41,7 +41,8 @@ pub fn text(rows: &[Row]) -> String {
     let mut out = format!(
         "# The ONNX backend tests through tinycc, C and gcc. Made and compared by the test onnx_backend:\n\
          # TINYCC_BLESS=1 cargo test --release -p tinycc-tests --test onnx_backend\n\
-         # (bound: x): the input x was given as a constant (--input-value), as the compiler advised.\n\
+         # (bound: x): the input x was given as a constant (--input-value), as the compiler advised; --nms-rows 2:\n\
+         # so was the number of rows of a NonMaxSuppression.\n\
          # [category]: run, but not counted (tests/src/backend/rules.rs).\n\
          tests: {}\n\
          not counted: {} ({})\n\

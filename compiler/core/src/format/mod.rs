@@ -31,6 +31,9 @@ pub struct ReadOptions {
     /// Constants that replace the inputs with these names: they are inputs no more. The numbers take
     /// the declared element type if none of them changes, and the declared shape if it is known.
     pub input_values: BTreeMap<String, Tensor>,
+    /// Rows of the result of every ONNX NonMaxSuppression: those that are not needed hold -1. `None`:
+    /// boxes and scores must be constant.
+    pub nms_rows: Option<usize>,
     /// Order of dimensions at inputs and outputs; `None`: the file's.
     pub io_layout: Option<Layout>,
     /// Files that [`external_files`] names.
@@ -88,11 +91,21 @@ pub fn external_files(bytes: &[u8]) -> Vec<String> {
 /// What the format's reader finds.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let (mut graph, layout) = match recognise(bytes, &options.file)? {
+        Format::TfLite if options.nms_rows.is_some() => {
+            let origin = Origin { file: options.file.clone(), ..Origin::default() };
+            return Err(no_suppression(origin).into());
+        }
         Format::TfLite => (tflite::read(bytes, options)?, Layout::ChannelsLast),
         Format::Onnx => (onnx::read(bytes, options)?, Layout::ChannelsFirst),
     };
     io_layout::apply(&mut graph, layout, options.io_layout.unwrap_or(layout));
     Ok(graph)
+}
+
+/// `ReadOptions::nms_rows` is given to a model that does not need it.
+fn no_suppression(origin: Origin) -> Diagnostic {
+    let message = "--nms-rows is given, but no NonMaxSuppression is computed";
+    Diagnostic::new(Code::BadOption, origin, message).help("leave the option out")
 }
 
 /// Summarises a model of any known format, also one that cannot be compiled.

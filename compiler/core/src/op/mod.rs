@@ -214,6 +214,7 @@ operators! {
     Mod => modulo,
     Mul => mul,
     Neg => neg,
+    NonMaxSuppression => non_max_suppression,
     PRelu => prelu,
     Pack => pack,
     Pad => pad,

@@ -217,11 +217,17 @@ pub(crate) fn check_indices(op: impl Into<Op>, operands: &[Spec], quant: &[(f32,
 /// Runs the test on given data of a single operand.
 pub(crate) fn check_data(op: impl Into<Op>, data: TensorData, quant: &[(f32, i32)]) {
     let op = op.into();
-    let input = Tensor { shape: Shape(vec![data.len()]), data };
-    let graph = graph_of(&op, &[Spec::of(input.data.dtype(), &input.shape.0)], quant);
+    check_inputs(&op, &[Tensor { shape: Shape(vec![data.len()]), data }], quant);
+}
+
+/// Runs the test on given data of all operands, which arrive at run time; what evaluation gives.
+pub(crate) fn check_inputs(op: &Op, inputs: &[Tensor], quant: &[(f32, i32)]) -> Vec<Tensor> {
+    let specs: Vec<Spec> = inputs.iter().map(|t| Spec::of(t.data.dtype(), &t.shape.0)).collect();
+    let graph = graph_of(op, &specs, quant);
     for core in [Core::Generic, Core::CortexM4] {
-        check_graph(&op, graph.clone(), std::slice::from_ref(&input), core);
+        check_graph(op, graph.clone(), inputs, core);
     }
+    crate::evaluate::run(&graph, inputs).expect("evaluates")
 }
 
 /// Evaluates an int8 unary operator; `input` and `output` are scale and zero point.

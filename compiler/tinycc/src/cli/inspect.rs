@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Replace an input by constant numbers, row by row, for example axes=0,2.
     #[arg(long = "input-value", value_name = "NAME=NUMBERS")]
     input_values: Vec<tinycc::InputValue>,
+    /// Rows of each NonMaxSuppression's result: unused ones hold -1, and what has no row is cut.
+    #[arg(long, value_name = "N")]
+    nms_rows: Option<tinycc::Rows>,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t)]
     report: Format,
@@ -33,6 +36,7 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
     let options = Options {
         input_shapes: args.input_shapes.clone(),
         input_values: args.input_values.clone(),
+        nms_rows: args.nms_rows,
         ..Options::default()
     };
     let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);

@@ -3,7 +3,7 @@
 use super::{Failure, Format, Shell, read, shown};
 use std::path::{Path, PathBuf};
 use tinycc::verify::{Request, VerifyError, npy};
-use tinycc::{Compiler, CoreName, InputShape, InputValue, IoLayout, Options};
+use tinycc::{Compiler, CoreName, InputShape, InputValue, IoLayout, Options, Rows};
 
 /// Check the emitted code on this machine.
 ///
@@ -58,6 +58,9 @@ pub(super) struct Args {
     /// Replace an input by constant numbers, row by row, for example axes=0,2.
     #[arg(long = "input-value", value_name = "NAME=NUMBERS")]
     input_values: Vec<InputValue>,
+    /// Rows of each NonMaxSuppression's result: unused ones hold -1, and what has no row is cut.
+    #[arg(long, value_name = "N")]
+    nms_rows: Option<Rows>,
     /// Order of the dimensions of inputs and outputs.
     #[arg(long, value_enum, default_value_t)]
     io_layout: IoLayout,
@@ -85,6 +88,7 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         core: args.core,
         input_shapes: args.input_shapes.clone(),
         input_values: args.input_values.clone(),
+        nms_rows: args.nms_rows,
         io_layout: args.io_layout,
         ..Options::default()
     };

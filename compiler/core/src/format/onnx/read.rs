@@ -76,6 +76,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         budget: size.saturating_mul(FOLDED_PER_BYTE).saturating_add(MAX_FOLDED_BYTES),
         memo: Memo::default(),
         wide: BTreeMap::new(),
+        has_suppression: false,
         nodes_left: MAX_NODES,
         unrolled_left: MAX_UNROLLED,
         problems: Diagnostics::default(),
@@ -160,6 +161,8 @@ pub(super) struct Reader<'a> {
     memo: Memo,
     /// float32 values behind narrowed ones.
     wide: BTreeMap<ValueId, ValueId>,
+    /// Whether a NonMaxSuppression was read.
+    has_suppression: bool,
     nodes_left: usize,
     unrolled_left: usize,
     pub problems: Diagnostics,
@@ -175,6 +178,9 @@ impl Reader<'_> {
         self.take_problems()?;
         self.read_nodes(proto, &order::sorted(&proto.node), &mut scope);
         self.take_problems()?;
+        if self.options.nms_rows.is_some() && !self.has_suppression {
+            self.problems.push(crate::format::no_suppression(scope.origin().clone()));
+        }
         self.read_outputs(proto, &scope);
         self.take_problems()
     }
@@ -317,6 +323,8 @@ impl Reader<'_> {
     ) -> Result<Vec<ValueId>, OpError> {
         let opset = site.scope.opset;
         let read = find(operator, opset).ok_or_else(|| unknown(site.node, opset))?;
+        self.has_suppression |= operator == "NonMaxSuppression";
+        let nms_rows = self.options.nms_rows;
         let mut builder = self.builder(site);
         let mut operands = operands;
         if !takes_quantized(operator) {
@@ -326,7 +334,7 @@ impl Reader<'_> {
             }
         }
         let attributes = site.scope.attributes(site.node);
-        read(&mut Context { attributes, opset, operands, outputs, build: builder })
+        read(&mut Context { attributes, opset, operands, outputs, nms_rows, build: builder })
     }
 
     /// What adds nodes that stand for one node of the file.

@@ -15,6 +15,7 @@ pub struct Case {
     node: NodeProto,
     graph: GraphProto,
     inputs: Vec<Tensor>,
+    options: ReadOptions,
 }
 
 /// An empty model of this operator (`domain::Name` outside of the default domain).
@@ -141,6 +142,12 @@ impl Case {
         self
     }
 
+    /// Rows of NonMaxSuppression's result.
+    pub fn nms_rows(mut self, rows: usize) -> Self {
+        self.options.nms_rows = Some(rows);
+        self
+    }
+
     /// The result, or the messages.
     pub fn run(mut self, opset: i64) -> Result<Tensor, String> {
         self.node.output.push("y".into());
@@ -154,7 +161,7 @@ impl Case {
             ..ModelProto::default()
         };
         let bytes = model.write_to_bytes().expect("serialises");
-        let graph = super::read(&bytes, &ReadOptions::default()).map_err(|e| e.to_string())?;
+        let graph = super::read(&bytes, &self.options).map_err(|e| e.to_string())?;
         let mut outputs = crate::evaluate::run(&graph, &self.inputs).map_err(|e| e.to_string())?;
         Ok(outputs.remove(0))
     }

@@ -9,9 +9,6 @@ use std::sync::Arc;
 
 type Read = Result<Vec<ValueId>, OpError>;
 
-/// Boxes of one class: suppression compares every two of them.
-const MAX_BOXES: usize = 4096;
-
 /// Operand `i`, which decides how many elements the result has.
 fn decisive(c: &Context<'_, '_>, i: usize) -> Result<Arc<Tensor>, OpError> {
     c.constant(i).map_err(|e| {
@@ -131,70 +128,6 @@ pub fn unique(c: &mut Context<'_, '_>) -> Read {
     Ok(vec![y, vector(c, first)?, vector(c, inverse)?, vector(c, counts)?])
 }
 
-/// Corners of a box: lowest and highest y, then x.
-fn corners(b: &[f32], by_centre: bool) -> [f32; 4] {
-    let [p, q, r, s] = [0, 1, 2, 3].map(|i| b.get(i).copied().unwrap_or(0.0));
-    if by_centre {
-        // x, y of the centre, width, height.
-        return [q - s / 2.0, q + s / 2.0, p - r / 2.0, p + r / 2.0];
-    }
-    // y and x of any two opposite corners.
-    [p.min(r), p.max(r), q.min(s), q.max(s)]
-}
-
-/// Area of the intersection by that of the union.
-fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
-    let area = |c: [f32; 4]| (c[1] - c[0]).max(0.0) * (c[3] - c[2]).max(0.0);
-    let both = area([a[0].max(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].min(b[3])]);
-    let union = area(a) + area(b) - both;
-    if union > 0.0 { both / union } else { 0.0 }
-}
-
-/// The boxes of each class that are left when those that overlap a better one go: rows of (batch,
-/// class, box).
-pub fn non_max_suppression(c: &mut Context<'_, '_>) -> Read {
-    let (boxes, scores) = (decisive(c, 0)?, decisive(c, 1)?);
-    let most = c.ints(2)?.and_then(|v| v.first().copied()).unwrap_or(0);
-    let most = usize::try_from(most).unwrap_or(0);
-    let (limit, least) = (c.float(3)?.unwrap_or(0.0), c.float(4)?);
-    let by_centre = c.attributes.flag("center_point_box", false)?;
-    let misfit = || OpError::invalid(format!("boxes {} and scores {}", boxes.shape, scores.shape));
-    let (&[batches, n, 4], &[b, classes, m]) =
-        (boxes.shape.0.as_slice(), scores.shape.0.as_slice())
-    else {
-        return Err(misfit());
-    };
-    let (Some(places), Some(values)) = (boxes.as_f32(), scores.as_f32()) else {
-        return Err(OpError::unsupported("boxes and scores should be float32"));
-    };
-    if b != batches || n != m {
-        return Err(misfit());
-    }
-    if n > MAX_BOXES || batches.saturating_mul(classes) > MAX_BOXES {
-        return Err(OpError::unsupported(format!("more than {MAX_BOXES} boxes or classes")));
-    }
-    let mut rows = Vec::new();
-    for line in 0..batches * classes {
-        let (batch, class) = (line / classes, line % classes);
-        let score = |i: usize| values.get(line * n + i).copied().unwrap_or(0.0);
-        let place = |i: usize| corners(&places[(batch * n + i) * 4..][..4], by_centre);
-        let mut order: Vec<usize> =
-            (0..n).filter(|&i| least.is_none_or(|least| score(i) > least)).collect();
-        order.sort_by(|&i, &j| score(j).total_cmp(&score(i)));
-        let mut kept: Vec<usize> = Vec::new();
-        for i in order {
-            if kept.len() == most {
-                break;
-            }
-            if kept.iter().all(|&j| overlap(place(i), place(j)) <= limit) {
-                kept.push(i);
-                rows.extend([batch, class, i].map(|v| v as i64));
-            }
-        }
-    }
-    Ok(vec![c.build.tensor(vec![rows.len() / 3, 3], TensorData::I64(rows))?])
-}
-
 #[cfg(test)]
 mod tests {
     use crate::format::onnx::testing::{Case, case};
@@ -227,13 +160,5 @@ mod tests {
         c.gives(11, &[3], &[2.0, -1.0, 0.0]);
         let c = case("Unique").floats(&[2, 3], &[1.0, 0.0, 1.0, 4.0, 2.0, 4.0]).int("axis", 1);
         c.gives(11, &[2, 2], &[0.0, 1.0, 2.0, 4.0]);
-    }
-
-    #[test]
-    fn boxes_that_are_left() {
-        let boxes = [0.0, 0.0, 1.0, 1.0, 0.0, 0.1, 1.0, 1.1, 0.0, 10.0, 1.0, 11.0];
-        let c = case("NonMaxSuppression").floats(&[1, 3, 4], &boxes);
-        let c = c.floats(&[1, 1, 3], &[0.9, 0.75, 0.6]).ints(&[1], &[3]).floats(&[1], &[0.5]);
-        assert_eq!(ints_of(c, 11), (vec![2, 3], vec![0, 0, 0, 0, 0, 2]));
     }
 }

@@ -52,6 +52,8 @@ pub struct Context<'g, 'f> {
     pub operands: Vec<Option<ValueId>>,
     /// Number of outputs the file names.
     pub outputs: usize,
+    /// Rows of NonMaxSuppression's result, if the user says.
+    pub nms_rows: Option<usize>,
     /// Where the operators go.
     pub build: Builder<'g>,
 }
@@ -170,7 +172,7 @@ pub const READERS: &[Entry] = &[
     ("Mul", &[(1, legacy::mul), (7, elementwise::mul)]),
     ("Neg", &[(6, elementwise::neg)]),
     ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
-    ("NonMaxSuppression", &[(10, known::non_max_suppression)]),
+    ("NonMaxSuppression", &[(10, regions::non_max_suppression)]),
     ("NonZero", &[(9, known::non_zero)]),
     ("Not", &[(1, logic::not)]),
     ("OneHot", &[(9, positions::one_hot)]),

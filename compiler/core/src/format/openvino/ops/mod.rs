@@ -123,6 +123,6 @@ forms! {
     }
     // Data is handled before; tables exist in kernels only.
     refused: {
-        BitCast CastFloat8 Constant Determinant Input RoiAlign Shift Table
+        BitCast CastFloat8 Constant Determinant Input NonMaxSuppression RoiAlign Shift Table
     }
 }
