@@ -1,7 +1,9 @@
 //! If, Loop and Scan: compiled code has no graphs inside of graphs, so one branch is chosen or both
 //! are computed, and iterations are unrolled.
 
-use super::read::{Body, Reader, Refusal, Results, Site};
+use super::inner::Body;
+use super::node::{Refusal, Results, Site};
+use super::read::Reader;
 use super::scope::LOOP_BODY;
 use crate::graph::ValueId;
 use crate::op::{Concat, Op, OpError, Range, Slice};

@@ -1,10 +1,10 @@
 //! Functions that the model file defines: found by name, their nodes read in place of the call.
 
 use super::attribute::Given;
+use super::inner::check_depth;
+use super::node::{Results, Site};
 use super::order;
-use super::read::{
-    OPSETS, Reader, Results, Site, check_depth, default_opset, is_default, unknown_opset,
-};
+use super::read::{OPSETS, Reader, default_opset, is_default, unknown_opset};
 use super::scope::{Entry, Scope};
 use crate::op::OpError;
 use onnx_protobuf::{FunctionProto, ModelProto, NodeProto};

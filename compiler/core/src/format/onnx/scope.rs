@@ -2,7 +2,7 @@
 //! the nodes mean is not known here.
 
 use super::attribute::{Attributes, Given};
-use super::read::operator_name;
+use super::node::operator_name;
 use crate::diagnostic::Origin;
 use crate::graph::ValueId;
 use onnx_protobuf::NodeProto;

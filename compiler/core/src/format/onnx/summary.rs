@@ -2,7 +2,8 @@
 //! models that cannot be compiled.
 
 use super::function::Functions;
-use super::read::{MAX_NODES, default_opset, is_default, is_known, open, operator_name};
+use super::node::{is_known, operator_name};
+use super::read::{MAX_NODES, default_opset, is_default, open};
 use super::tensor::type_name;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{FileOperator, FileTensor, Summary};

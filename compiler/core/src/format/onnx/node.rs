@@ -1,0 +1,205 @@
+//! One node of the file: its operands found, its reader chosen, its results named.
+
+use super::build::Builder;
+use super::flow;
+use super::ops::{self, Context};
+use super::read::{MAX_NODES, Reader, is_default};
+use super::scope::{Entry, Scope};
+use crate::diagnostic::{Code, Origin};
+use crate::graph::ValueId;
+use crate::op::OpError;
+use onnx_protobuf::NodeProto;
+
+/// Why a node has no results.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What is wrong with it.
+    Error(OpError),
+    /// Problems inside of it, which were reported.
+    Reported,
+}
+
+impl From<OpError> for Refusal {
+    fn from(error: OpError) -> Self {
+        Refusal::Error(error)
+    }
+}
+
+/// The values of a node's outputs, in order.
+pub(super) type Results = Result<Vec<ValueId>, Refusal>;
+
+/// A node of the file with what is known about it.
+#[derive(Debug)]
+pub(super) struct Site<'s> {
+    pub scope: &'s Scope<'s>,
+    pub node: &'s NodeProto,
+    pub origin: Origin,
+    pub operands: Vec<Option<ValueId>>,
+}
+
+impl Reader<'_> {
+    /// Reads one node and names its results.
+    pub fn read_node<'s>(&mut self, scope: &mut Scope<'s>, index: usize, node: &'s NodeProto) {
+        let origin = scope.place(index, node);
+        let mut operands = Vec::with_capacity(node.input.len());
+        for name in &node.input {
+            match (name.is_empty(), scope.get(name)) {
+                (true, _) | (false, Some(Entry::Absent)) => operands.push(None),
+                (false, Some(Entry::Value(value))) => operands.push(Some(value)),
+                (false, Some(Entry::Refused)) => return refuse(scope, node),
+                (false, None) => {
+                    let message =
+                        format!("tensor \"{name}\" is defined nowhere, or only after this node");
+                    self.problem(Code::MalformedModel, origin, message);
+                    return refuse(scope, node);
+                }
+            }
+        }
+        let site = Site { scope, node, origin: origin.clone(), operands };
+        match self.results(&site) {
+            Err(refusal) => {
+                if let Refusal::Error(error) = refusal {
+                    self.problems.push(error.into_diagnostic(origin));
+                }
+                refuse(scope, node);
+            }
+            Ok(results) => self.name_results(scope, node, &results, &origin),
+        }
+    }
+
+    fn results(&mut self, site: &Site<'_>) -> Results {
+        self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(|| {
+            OpError::unsupported(format!("with its functions the model has over {MAX_NODES} nodes"))
+        })?;
+        if site.scope.is_unrolled {
+            self.unroll(1)?;
+        }
+        if let Some(function) = self.functions.find(site.node) {
+            return function.inline(self, site);
+        }
+        let operator = operator_name(site.node);
+        if let Some(read) = flow::find(&operator, site.scope.opset) {
+            return read(self, site);
+        }
+        if operator == "Constant" && site.scope.depth > 0 {
+            return self.shared_constant(site);
+        }
+        Ok(self.apply(site, &operator, site.operands.clone(), site.node.output.len())?)
+    }
+
+    /// Nodes for one operator of the standard.
+    ///
+    /// # Errors
+    /// There is no reader, or it refuses.
+    pub fn apply(
+        &mut self,
+        site: &Site<'_>,
+        operator: &str,
+        operands: Vec<Option<ValueId>>,
+        outputs: usize,
+    ) -> Result<Vec<ValueId>, OpError> {
+        let opset = site.scope.opset;
+        let row =
+            ops::find(operator).and_then(|row| Some((row.reader(opset)?, row.takes_quantized)));
+        let (read, takes_quantized) = row.ok_or_else(|| unknown(site.node, opset))?;
+        let mut builder = self.builder(site);
+        let mut operands = operands;
+        if !takes_quantized {
+            // To it they are plain integers: their quantization is that of other readers.
+            for operand in operands.iter_mut().flatten() {
+                *operand = builder.plain(*operand)?;
+            }
+        }
+        let attributes = site.scope.attributes(site.node);
+        read(&mut Context { attributes, opset, operands, outputs, build: builder })
+    }
+
+    /// What adds nodes that stand for one node of the file.
+    pub fn builder(&mut self, site: &Site<'_>) -> Builder<'_> {
+        Builder {
+            graph: &mut self.graph,
+            origin: site.origin.clone(),
+            name: site.node.output.iter().find(|n| !n.is_empty()).cloned().unwrap_or_default(),
+            budget: &mut self.budget,
+            memo: &mut self.memo,
+            wide: &mut self.wide,
+        }
+    }
+
+    /// A Constant of a body or function: one for all times it is read, unless it depends on the
+    /// function's attributes.
+    fn shared_constant(&mut self, site: &Site<'_>) -> Results {
+        let address = std::ptr::from_ref(site.node).addr();
+        let depends = site.node.attribute.iter().any(|a| !a.ref_attr_name.is_empty());
+        if let Some(&value) = self.shared.get(&address).filter(|_| !depends) {
+            return Ok(vec![value]);
+        }
+        let results = self.apply(site, "Constant", Vec::new(), 1)?;
+        if let ([value], false) = (results.as_slice(), depends) {
+            self.shared.insert(address, *value);
+        }
+        if let Some(value) = results.first().filter(|_| depends) {
+            let bytes = self.graph.value(*value).map_or(0, |v| v.ty.bytes());
+            self.budget = self.budget.checked_sub(bytes).ok_or_else(|| {
+                OpError::unsupported("the constants of the model's functions grow too large")
+            })?;
+        }
+        Ok(results)
+    }
+
+    fn name_results<'s>(
+        &mut self,
+        scope: &mut Scope<'s>,
+        node: &'s NodeProto,
+        results: &[ValueId],
+        origin: &Origin,
+    ) {
+        for (i, name) in node.output.iter().enumerate() {
+            if name.is_empty() {
+                continue;
+            }
+            let Some(&value) = results.get(i) else {
+                scope.set(name, Entry::Refused);
+                let message = format!("its output {i} (\"{name}\") is not supported");
+                self.problem(Code::UnsupportedOperator, origin.clone(), message);
+                continue;
+            };
+            let is_new = !self.named.contains(&value);
+            if let Some(v) = self.graph.value_mut(value).filter(|_| is_new) {
+                v.name.clone_from(name);
+            }
+            self.define(scope, name, value, origin.clone());
+        }
+    }
+}
+
+fn refuse<'s>(scope: &mut Scope<'s>, node: &'s NodeProto) {
+    for name in node.output.iter().filter(|n| !n.is_empty()) {
+        scope.set(name, Entry::Refused);
+    }
+}
+
+/// Whether there is a reader of that name in an opset.
+pub(super) fn is_known(operator: &str, opset: i64) -> bool {
+    ops::find(operator).is_some_and(|row| row.reader(opset).is_some())
+        || flow::find(operator, opset).is_some()
+}
+
+pub(super) fn unknown(node: &NodeProto, opset: i64) -> OpError {
+    let name = operator_name(node);
+    let message = match name.contains("::") {
+        true => format!("operator {name} is not supported"),
+        false => format!("operator {name} of opset {opset} is not supported"),
+    };
+    let error = OpError::unsupported(message);
+    OpError { code: Code::UnknownOperator, ..error }
+        .help("`tinycc ops` lists the supported operators")
+}
+
+/// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
+pub(super) fn operator_name(node: &NodeProto) -> String {
+    match node.domain.as_str() {
+        domain if is_default(domain) => node.op_type.clone(),
+        domain => format!("{domain}::{}", node.op_type),
+    }
+}
