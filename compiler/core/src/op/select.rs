@@ -2,7 +2,8 @@
 //! broadcasting. ONNX Where.
 
 use super::{OpError, Operator, Reuse, Signature, movement};
-use crate::kernels::elementwise::{Broadcast, broadcast};
+use crate::geometry::broadcast;
+use crate::kernels::elementwise::Broadcast;
 use crate::kir::{BinOp, Expr, KernelBuilder, int};
 use crate::tensor::{DType, Shape, Tensor, TensorType};
 

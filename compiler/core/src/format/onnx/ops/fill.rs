@@ -2,8 +2,8 @@
 
 use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
+use crate::geometry::broadcast;
 use crate::graph::ValueId;
-use crate::kernels::elementwise::broadcast;
 use crate::numeric::small_float;
 use crate::op::{
     BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, Select, SpaceToDepth, Tile,
