@@ -1,7 +1,7 @@
 //! Errors as values: what went wrong, where in the model, and what to do. Rendering is plain
 //! `Display`; printing and exit codes belong to the shells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Stable identity of a kind of problem; documented in `docs/errors.md`.
@@ -56,7 +56,7 @@ impl Code {
 }
 
 /// Where in the model something comes from. Models have no text, so this is our span.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// Model file as the user named it; empty when unknown.
     pub file: String,
@@ -165,18 +165,24 @@ impl Diagnostics {
     }
 
     /// Joins problems that differ in their place only, so that a model with a hundred tensors of
-    /// one unsupported type gets one message. The first places are listed, the rest counted.
+    /// one unsupported type gets one message. The first places are listed, the rest counted; what was
+    /// found twice at one place is said once.
     #[must_use]
     pub fn merged(self) -> Self {
         let mut groups: Vec<(Diagnostic, Vec<Origin>)> = Vec::new();
+        let mut places: Vec<BTreeSet<Origin>> = Vec::new();
         let mut known: BTreeMap<(Code, String, String, String), usize> = BTreeMap::new();
         for d in self.0 {
             let operator = d.origin.operator.clone();
             let key = (d.code, operator, d.message.clone(), d.help.clone());
             match known.get(&key) {
-                Some(&group) => groups[group].1.push(d.origin),
+                Some(&group) if places[group].insert(d.origin.clone()) => {
+                    groups[group].1.push(d.origin);
+                }
+                Some(_said) => {}
                 None => {
                     known.insert(key, groups.len());
+                    places.push(BTreeSet::from([d.origin.clone()]));
                     groups.push((d.clone(), vec![d.origin]));
                 }
             }

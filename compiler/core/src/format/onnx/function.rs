@@ -51,7 +51,19 @@ impl<'a> Functions<'a> {
     }
 }
 
-impl Function<'_> {
+impl<'a> Function<'a> {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn proto(self) -> &'a FunctionProto {
+        self.0
+    }
+
+    /// The opset of its nodes, in a model of that opset.
+    #[must_use]
+    pub fn opset(self, model: i64) -> i64 {
+        default_opset(&self.0.opset_import).unwrap_or(model)
+    }
+
     /// Reads the nodes of the function as if they stood where it is called.
     ///
     /// # Errors
@@ -59,7 +71,7 @@ impl Function<'_> {
     pub fn inline(self, reader: &mut Reader<'_>, site: &Site<'_>) -> Results {
         let proto = self.0;
         check_depth(site.scope.depth + 1)?;
-        let opset = default_opset(&proto.opset_import).unwrap_or(reader.opset);
+        let opset = self.opset(reader.opset);
         if !OPSETS.contains(&opset) {
             let name = &proto.name;
             let message = format!("function {name}: {}", unknown_opset(opset));

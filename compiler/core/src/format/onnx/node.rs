@@ -1,10 +1,12 @@
 //! One node of the file: its operands found, its reader chosen, its results named.
 
+use super::attribute::Given;
 use super::build::Builder;
 use super::flow;
+use super::inner::check_depth;
 use super::ops::{self, Context};
 use super::read::{MAX_NODES, Reader, is_default};
-use super::scope::{Entry, Scope};
+use super::scope::{Entry, LOOP_BODY, Scope};
 use crate::diagnostic::{Code, Origin};
 use crate::graph::ValueId;
 use crate::op::OpError;
@@ -41,29 +43,70 @@ impl Reader<'_> {
     /// Reads one node and names its results.
     pub fn read_node<'s>(&mut self, scope: &mut Scope<'s>, index: usize, node: &'s NodeProto) {
         let origin = scope.place(index, node);
-        let mut operands = Vec::with_capacity(node.input.len());
+        let (mut operands, mut is_open) = (Vec::with_capacity(node.input.len()), false);
         for name in &node.input {
             match (name.is_empty(), scope.get(name)) {
                 (true, _) | (false, Some(Entry::Absent)) => operands.push(None),
                 (false, Some(Entry::Value(value))) => operands.push(Some(value)),
-                (false, Some(Entry::Refused)) => return refuse(scope, node),
+                (false, Some(Entry::Refused)) => is_open = true,
                 (false, None) => {
                     let message =
                         format!("tensor \"{name}\" is defined nowhere, or only after this node");
-                    self.problem(Code::MalformedModel, origin, message);
-                    return refuse(scope, node);
+                    self.problem(Code::MalformedModel, origin.clone(), message);
+                    is_open = true;
                 }
             }
+        }
+        if is_open {
+            // Nodes that are passed over count, too: calls of functions full of them must end.
+            self.nodes_left = self.nodes_left.saturating_sub(1);
+            self.look_through(scope, index, node);
+            return refuse(scope, node);
         }
         let site = Site { scope, node, origin: origin.clone(), operands };
         match self.results(&site) {
             Err(refusal) => {
                 if let Refusal::Error(error) = refusal {
                     self.problems.push(error.into_diagnostic(origin));
+                    self.look_inside(scope, index, node);
                 }
                 refuse(scope, node);
             }
             Ok(results) => self.name_results(scope, node, &results, &origin),
+        }
+    }
+
+    /// Of a node that is not read, reports at least a name nobody knows: its own, or one inside of it.
+    fn look_through(&mut self, scope: &Scope<'_>, index: usize, node: &NodeProto) {
+        if !self.functions.knows(node) && !is_known(&operator_name(node), scope.opset) {
+            let problem = unknown(node, scope.opset).into_diagnostic(scope.place(index, node));
+            self.problems.push(problem);
+        }
+        self.look_inside(scope, index, node);
+    }
+
+    /// The same for the graphs of a node and the function it calls, each once. The branches of If
+    /// are left out: the one with the unknown name may never be taken.
+    fn look_inside(&mut self, scope: &Scope<'_>, index: usize, node: &NodeProto) {
+        let (origin, depth) = (scope.place(index, node), scope.depth + 1);
+        if check_depth(depth).is_err() {
+            return;
+        }
+        if let Some(function) = self.functions.find(node) {
+            let given = Given::new();
+            let (proto, opset) = (function.proto(), function.opset(self.opset));
+            let inner = Scope::called(scope, &given, origin, opset);
+            if self.looked_through.insert(std::ptr::from_ref(proto).addr()) {
+                proto.node.iter().enumerate().for_each(|(i, n)| self.look_through(&inner, i, n));
+            }
+            return;
+        }
+        let graphs = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
+        for graph in graphs.filter(|_| node.op_type != "If") {
+            let inner = Scope::inside(scope, origin.clone(), LOOP_BODY);
+            if self.looked_through.insert(std::ptr::from_ref(graph).addr()) {
+                graph.node.iter().enumerate().for_each(|(i, n)| self.look_through(&inner, i, n));
+            }
         }
     }
 
@@ -185,7 +228,7 @@ pub(super) fn is_known(operator: &str, opset: i64) -> bool {
         || flow::find(operator, opset).is_some()
 }
 
-pub(super) fn unknown(node: &NodeProto, opset: i64) -> OpError {
+fn unknown(node: &NodeProto, opset: i64) -> OpError {
     let name = operator_name(node);
     let message = match name.contains("::") {
         true => format!("operator {name} is not supported"),
@@ -201,5 +244,60 @@ pub(super) fn operator_name(node: &NodeProto) -> String {
     match node.domain.as_str() {
         domain if is_default(domain) => node.op_type.clone(),
         domain => format!("{domain}::{}", node.op_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::format::onnx::testing::models::{
+        attribute, body, function, graph, input, model, node, output, read,
+    };
+    use onnx_protobuf::{ModelProto, NodeProto};
+
+    /// A model of these nodes with the input `x` and the output `y`.
+    fn nodes(nodes: Vec<NodeProto>) -> ModelProto {
+        model(17, graph(nodes, vec![input("x", &[2])], vec![output("y")]))
+    }
+
+    #[test]
+    fn unknown_names_are_found_behind_a_refused_node_and_inside_of_functions() {
+        let call = |x: &str, y: &str| NodeProto { domain: "my".into(), ..node("F", &[x], &[y]) };
+        let mut m = nodes(vec![
+            node("Nobody", &["x"], &["a"]),
+            call("a", "b"),
+            call("b", "y"),
+            node("NobodyElse", &["y"], &["c"]),
+        ]);
+        let inner = vec![node("Relu", &["x"], &["r"]), node("Inner", &["r"], &["y"])];
+        m.functions = vec![function("my", "F", &["x"], &["y"], inner)];
+        let message = read(&m).expect_err("unknown");
+        let found: Vec<&str> =
+            message.lines().filter_map(|l| l.strip_prefix("error[TCC0201]: ")).collect();
+        assert_eq!(
+            found,
+            [
+                "node 0 Nobody: operator Nobody of opset 17 is not supported",
+                "node 1 my::F, node 1 Inner: operator Inner of opset 17 is not supported",
+                "node 3 NobodyElse: operator NobodyElse of opset 17 is not supported",
+            ]
+        );
+        assert_eq!(message.matches("error").count(), 3, "{message}");
+    }
+
+    /// A branch that may never be taken is no problem, and one that was read says it once.
+    #[test]
+    fn branches_of_if_are_not_looked_through() {
+        let branch =
+            |op: &str| graph(vec![node(op, &["x"], &["r"])], Vec::new(), vec![output("r")]);
+        let choose = |condition: &str| {
+            let choose = node("If", &[condition], &["y"]);
+            let choose = attribute(choose, body("then_branch", branch("Nobody")));
+            attribute(choose, body("else_branch", branch("Relu")))
+        };
+        let message = read(&nodes(vec![choose("nowhere")])).expect_err("undefined");
+        assert!(message.contains("\"nowhere\"") && !message.contains("Nobody"), "{message}");
+        let message = read(&nodes(vec![node("Abs", &["x"], &["c"]), choose("c")]));
+        let message = message.expect_err("unknown");
+        assert_eq!(message.matches("operator Nobody").count(), 1, "{message}");
     }
 }

@@ -1,10 +1,10 @@
 //! From ONNX bytes to a graph: opset versions, initializers, nodes, outputs. Every name, index and
-//! size is checked; problems of one kind are all reported together.
+//! size is checked. What cannot be read leaves its names without a meaning, and whoever reads those
+//! is passed over: every problem is reported, and none twice.
 
 use super::build::Memo;
 use super::function::Functions;
 use super::inner::MAX_UNROLLED;
-use super::node::{is_known, operator_name, unknown};
 use super::scope::{Entry, Scope};
 use super::wire::WireError;
 use super::{external, inputs, order, tensor, wire};
@@ -49,7 +49,7 @@ pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostic
 ///
 /// # Errors
 /// Not an ONNX file; a damaged one; operators, types or dynamic shapes that are not supported.
-/// All problems of one phase are reported together.
+/// All problems are reported together, but those that only follow from another.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
     let mut model = open(bytes, &file)?;
@@ -74,6 +74,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         wide: BTreeMap::new(),
         nodes_left: MAX_NODES,
         unrolled_left: MAX_UNROLLED,
+        looked_through: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
     reader.run(graph, file)?;
@@ -131,24 +132,18 @@ pub(super) struct Reader<'a> {
     pub wide: BTreeMap<ValueId, ValueId>,
     pub nodes_left: usize,
     pub unrolled_left: usize,
+    /// Graphs and functions that were not read but looked through, by the address of their message.
+    pub looked_through: BTreeSet<usize>,
     pub problems: Diagnostics,
 }
 
 impl Reader<'_> {
     fn run(&mut self, proto: &GraphProto, file: Origin) -> Result<(), Diagnostics> {
         let mut scope = Scope::top(file, self.opset);
-        self.refuse_unknown_operators(proto, &scope)?;
         self.read_initializers(proto, &mut scope);
-        self.take_problems()?;
         inputs::read(self, proto, &mut scope);
-        self.take_problems()?;
         self.read_nodes(proto, &order::sorted(&proto.node), &mut scope);
-        self.take_problems()?;
         self.read_outputs(proto, &scope);
-        self.take_problems()
-    }
-
-    fn take_problems(&mut self) -> Result<(), Diagnostics> {
         std::mem::take(&mut self.problems).merged().into_result(())
     }
 
@@ -156,26 +151,13 @@ impl Reader<'_> {
         self.problems.push(Diagnostic::new(code, origin, message));
     }
 
-    /// First of all, so that a user sees every missing operator of the main graph at once.
-    fn refuse_unknown_operators(
-        &mut self,
-        proto: &GraphProto,
-        scope: &Scope<'_>,
-    ) -> Result<(), Diagnostics> {
-        for (index, node) in proto.node.iter().enumerate() {
-            if !self.functions.knows(node) && !is_known(&operator_name(node), scope.opset) {
-                let problem = unknown(node, scope.opset).into_diagnostic(scope.place(index, node));
-                self.problems.push(problem);
-            }
-        }
-        self.take_problems()
-    }
-
     /// The constants of a graph. Those of a body are read once, however often the body is.
     pub fn read_initializers<'s>(&mut self, proto: &'s GraphProto, scope: &mut Scope<'s>) {
-        if !proto.sparse_initializer.is_empty() {
+        for tensor in &proto.sparse_initializer {
+            let name = tensor.values.as_ref().map_or("", |values| values.name.as_str());
             let message = "sparse initializers are not supported";
-            self.problem(Code::UnsupportedType, scope.origin().clone(), message);
+            self.problem(Code::UnsupportedType, scope.tensor(name), message);
+            scope.set(name, Entry::Refused);
         }
         for tensor in &proto.initializer {
             let origin = scope.tensor(&tensor.name);
@@ -185,7 +167,10 @@ impl Reader<'_> {
                 None => tensor::read(tensor).map(|t| self.constant(&tensor.name, t, &origin)),
             };
             match value {
-                Err(error) => self.problems.push(tensor_problem(error, origin)),
+                Err(error) => {
+                    self.problems.push(tensor_problem(error, origin));
+                    scope.set(&tensor.name, Entry::Refused);
+                }
                 Ok(value) => {
                     self.shared.insert(address, value);
                     self.define(scope, &tensor.name, value, origin);
@@ -234,7 +219,8 @@ impl Reader<'_> {
         for output in &proto.output {
             match scope.get(&output.name) {
                 Some(Entry::Value(value)) => outputs.push(value),
-                Some(Entry::Absent | Entry::Refused) | None => {
+                Some(Entry::Refused) => {}
+                Some(Entry::Absent) | None => {
                     let message = format!("output \"{}\" is computed by no node", output.name);
                     self.problem(Code::MalformedModel, scope.origin().clone(), message);
                 }
