@@ -7,10 +7,13 @@ use crate::report::json;
 use crate::table::{Align, Table, grouped};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tinycc_core::diagnostic::{Diagnostic, Diagnostics};
+use tinycc_core::diagnostic::{Diagnostic, Diagnostics, shortened};
 use tinycc_core::format::{FileOperator, FileTensor, Summary};
 use tinycc_core::graph::Graph;
 use tinycc_targets::{Support, TARGETS};
+
+/// Characters of a name that the text shows.
+const SHOWN: usize = 80;
 
 /// What the file holds.
 #[derive(Clone, Debug, Serialize)]
@@ -255,7 +258,7 @@ impl Inspection {
         ]);
         for (kind, list) in [("input", &self.inputs), ("output", &self.outputs)] {
             for t in list {
-                let name = t.name.escape_debug().to_string();
+                let name = shortened(&t.name, SHOWN);
                 ports.row(vec![kind.into(), name, t.type_text(), t.quant_text()]);
             }
         }
@@ -291,7 +294,7 @@ impl Inspection {
             let output = op.output.as_ref();
             let mut cells = vec![
                 op.index.to_string(),
-                op.operator.clone(),
+                shortened(&op.operator, SHOWN),
                 output.map_or_else(String::new, TensorInfo::type_text) + &more,
                 output.map_or_else(String::new, TensorInfo::quant_text),
                 op.macs.map_or_else(|| "?".into(), grouped),

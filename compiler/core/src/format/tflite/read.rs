@@ -79,10 +79,20 @@ impl<'a> Reader<'a> {
         Origin { tensor: tensor.to_string(), ..self.file.clone() }
     }
 
+    /// The place of an operator. It has no name in the file; its first output has.
+    fn place(&self, index: usize, op: &fb::Operator<'_>) -> Origin {
+        let tensors = self.subgraph.tensors();
+        let output = op.outputs().and_then(|o| o.iter().next());
+        let output = output.and_then(|i| usize::try_from(i).ok());
+        let tensor = output.and_then(|i| tensors.filter(|t| i < t.len()).map(|t| t.get(i)));
+        let name = tensor.and_then(|t| t.name()).unwrap_or_default().to_string();
+        Origin { index: Some(index), name, ..self.file.clone() }
+    }
+
     /// First of all, so that a user sees every missing operator of a model at once.
     fn refuse_unknown_operators(&mut self) {
         for (index, op) in self.subgraph.operators().into_iter().flatten().enumerate() {
-            let origin = Origin { index: Some(index), ..self.file.clone() };
+            let origin = self.place(index, &op);
             match operator_name(&self.model, &op) {
                 Err(message) => self.problem(Code::MalformedModel, origin, message),
                 Ok(name) => {
@@ -105,7 +115,7 @@ impl<'a> Reader<'a> {
         let Some(name) = operator_name(&self.model, &op).ok().filter(|name| is_known(name)) else {
             return self.refuse_results(&op);
         };
-        let origin = Origin { index: Some(index), operator: name.clone(), ..self.file.clone() };
+        let origin = Origin { operator: name.clone(), ..self.place(index, &op) };
         if op.large_custom_options_size() != 0 {
             let message = "options behind the flatbuffer are not supported";
             self.problem(Code::UnsupportedOperator, origin, message);
