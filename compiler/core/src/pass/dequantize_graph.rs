@@ -280,24 +280,33 @@ fn relabelled(graph: &Graph) -> Diagnostics {
         else {
             continue;
         };
-        let of = |v: ValueId| {
-            let q = graph.value(v).and_then(quantization)?;
-            (q.scales.len() == 1).then(|| (q.scale(), q.zero_point()))
+        let of = |v: ValueId| match graph.value(v)? {
+            plain if plain.ty.dtype == DType::I8 && plain.quant.is_none() => Some(None),
+            value => {
+                let q = quantization(value).filter(|q| q.scales.len() == 1)?;
+                Some(Some((q.scale(), q.zero_point())))
+            }
         };
         let operands = graph.operands(id);
-        let (Some(from), Some(to)) = (operands.first().and_then(|&v| of(v)), of(id.result(0)))
-        else {
-            continue;
+        let (message, help) = match (operands.first().and_then(|&v| of(v)), of(id.result(0))) {
+            (Some(Some(from)), Some(Some(to))) if from != to => (
+                format!(
+                    "its operand has scale {} and zero point {}, its result {} and {}: real \
+                     numbers cannot be both",
+                    from.0, from.1, to.0, to.1
+                ),
+                "give all DequantizeLinear of one value the same parameters",
+            ),
+            (Some(from), Some(to)) if from.is_none() != to.is_none() => (
+                "int8 elements are plain integers on one side of it and stand for real numbers on \
+                 the other: real numbers cannot be both"
+                    .to_string(),
+                "put what computes with the integers behind a DequantizeLinear",
+            ),
+            _same => continue,
         };
-        if from != to {
-            let message = format!(
-                "its operand has scale {} and zero point {}, its result {} and {}: real numbers \
-                 cannot be both",
-                from.0, from.1, to.0, to.1
-            );
-            let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
-            problems.push(d.help("give all DequantizeLinear of one value the same parameters"));
-        }
+        let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
+        problems.push(d.help(help));
     }
     problems
 }

@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(run(&m, X).expect("reads")[0].as_f32(), Some(&[1.0, -2.0][..]));
         let m = around(if_node("yes", branch("Nothing", "a"), branch("Neg", "a")), &["y"]);
         let message = read(&m).expect_err("unknown");
-        let place = "node 1 If, then_branch node 0 Nothing: operator Nothing of opset 17";
+        let place = "node 1 If \"y\", then_branch node 0 Nothing: operator Nothing of opset 17";
         assert!(message.contains(place), "{message}");
     }
 
@@ -420,7 +420,7 @@ mod tests {
         assert_eq!(run(&m, X).expect("reads")[1].shape.0, [2, 2]);
         let m = around(loop_node("", i64::MAX), &["v", "all"]);
         let message = read(&m).expect_err("endless");
-        assert!(message.contains("node 1 Loop: unrolled, the loops"), "{message}");
+        assert!(message.contains("node 1 Loop \"v\": unrolled, the loops"), "{message}");
         let mut m = around(loop_node("n", 100), &["v", "all"]);
         m.graph.as_mut().expect("graph").initializer.push(longs("n", &[], &[0]));
         assert!(read(&m).expect_err("nothing").contains("it runs no iteration"));
@@ -452,7 +452,7 @@ mod tests {
         g.node.insert(0, attribute(node("Cast", &["count"], &["n"]), int("to", 7)));
         let message = read(&m).expect_err("run time");
         assert!(
-            message.contains("node 2 Loop: its trip count is computed at run time"),
+            message.contains("node 2 Loop \"v\": its trip count is computed at run time"),
             "{message}"
         );
         assert!(message.contains("--input-value count=VALUE"), "{message}");
@@ -479,7 +479,7 @@ mod tests {
             message.contains("unrolled, the loops of the model have over 4096 nodes"),
             "{message}"
         );
-        assert!(message.contains("Loop, body node 0 Loop, body node 0 Loop"), "{message}");
+        assert!(message.contains("body node 0 Loop, body node 0 Loop"), "{message}");
     }
 
     #[test]

@@ -167,7 +167,7 @@ mod tests {
         let body = vec![node("Nothing", &["x"], &["y"])];
         m.functions = vec![function("my", "F", &["x"], &["y"], body)];
         let message = read(&m).expect_err("unknown operator");
-        let path = "node 0 my::F, node 0 Nothing: operator Nothing of opset 17";
+        let path = "node 0 my::F \"y\", node 0 Nothing: operator Nothing of opset 17";
         assert!(message.contains(path), "{message}");
         m.functions = vec![function("my", "F", &[], &["y"], Vec::new())];
         let message = read(&m).expect_err("operands");

@@ -276,9 +276,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                "node 0 Nobody: operator Nobody of opset 17 is not supported",
-                "node 1 my::F, node 1 Inner: operator Inner of opset 17 is not supported",
-                "node 3 NobodyElse: operator NobodyElse of opset 17 is not supported",
+                "node 0 Nobody \"a\": operator Nobody of opset 17 is not supported",
+                "node 1 my::F \"b\", node 1 Inner: operator Inner of opset 17 is not supported",
+                "node 3 NobodyElse \"c\": operator NobodyElse of opset 17 is not supported",
             ]
         );
         assert_eq!(message.matches("error").count(), 3, "{message}");
