@@ -264,7 +264,11 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
             "" => index.to_string(),
             inner => format!("{index} {inner}"),
         });
-        let name = if o.tensor.is_empty() { &o.name } else { &o.tensor };
+        let name = match (o.tensor.as_str(), o.inner.as_str()) {
+            ("", "") => &o.name,
+            // The way to an inner node names the nodes on it.
+            (_named, _inner) => &o.tensor,
+        };
         match index {
             Some(index) if name.is_empty() => index,
             Some(index) => format!("{index} {}", quoted(name, LISTED_SHOWN)),

@@ -479,7 +479,10 @@ mod tests {
             message.contains("unrolled, the loops of the model have over 4096 nodes"),
             "{message}"
         );
-        assert!(message.contains("body node 0 Loop, body node 0 Loop"), "{message}");
+        assert!(
+            message.contains("body node 0 Loop \"nested\", body node 0 Loop \"nested\""),
+            "{message}"
+        );
     }
 
     #[test]
