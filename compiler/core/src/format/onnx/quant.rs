@@ -66,15 +66,13 @@ impl Builder<'_> {
     ///
     /// # Errors
     /// None in practice.
-    pub fn together(
+    fn together(
         &mut self,
         [a, b]: [ValueId; 2],
     ) -> Result<([ValueId; 2], Option<QuantParams>), OpError> {
         let one = |q: &QuantParams| q.scales.len() == 1;
-        let known = [a, b].map(|v| match self.ty(v).dtype {
-            DType::I8 => self.quant(v).filter(one),
-            _other => None,
-        });
+        let is_int8 = self.ty(a).dtype == DType::I8;
+        let known = [a, b].map(|v| self.quant(v).filter(|q| is_int8 && one(q)));
         let quant = match &known {
             [Some(q), Some(p)] if p == q => Some(q),
             [Some(q), None] if self.is_unlabelled(b) => Some(q),
