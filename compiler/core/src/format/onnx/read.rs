@@ -144,6 +144,8 @@ impl Reader<'_> {
         inputs::read(self, proto, &mut scope);
         self.read_nodes(proto, &order::sorted(&proto.node), &mut scope);
         self.read_outputs(proto, &scope);
+        // What is missing altogether comes first.
+        self.problems.0.sort_by_key(|d| d.code != Code::UnknownOperator);
         std::mem::take(&mut self.problems).merged().into_result(())
     }
 
