@@ -5,8 +5,8 @@
 use crate::onnx_make::{integers, model, node, port, with_int, with_ints};
 use onnx_protobuf::{GraphProto, ModelProto, NodeProto, TensorProto};
 use std::collections::BTreeMap;
+use tinycc_core::geometry::Padding;
 use tinycc_core::graph::{Graph, NodeId, ValueId};
-use tinycc_core::kernels::window::Padding;
 use tinycc_core::numeric::Activation;
 use tinycc_core::op::Op;
 use tinycc_core::{QuantParams, TensorData, TensorType};

@@ -11,7 +11,7 @@
 use std::process::Command;
 use tempfile::TempDir;
 use tinycc_core::Graph;
-use tinycc_core::format::{openvino, tflite};
+use tinycc_core::format::{self, openvino, tflite};
 use tinycc_core::lower::Core;
 use tinycc_core::pass;
 use tinycc_driver::{Compiler, Options};
@@ -204,5 +204,32 @@ fn given_names() {
     }
     for name in ["kws", "KWS", "rt", "model", "Arena"] {
         assert!(compile("rust", name).is_ok(), "{name}");
+    }
+}
+
+/// Names in messages: one line each, nothing that steers a terminal, nothing endless.
+#[test]
+fn messages() {
+    use tinycc_tests::onnx_make::{bytes, node, single, with_int};
+    let long = "long/".repeat(100_000);
+    for name in NAMES.iter().copied().chain([long.as_str()]) {
+        let flatten = with_int(node("Flatten", &["x"], &["y"]), "axis", 7);
+        let mut model = single(17, flatten, &[1, 4], &[1, 4]);
+        let graph = model.graph.as_mut().expect("a graph");
+        let mut unknown = node(&format!("Un{name}"), &["x", name], &[name]);
+        unknown.name = name.into();
+        graph.node[0].name = name.into();
+        graph.node.extend([unknown, node("Relu", &[&format!("no{name}")], &["z"])]);
+        let options = format::ReadOptions { file: format!("{name}.onnx"), ..Default::default() };
+        let problems = format::read(&bytes(&model), &options).expect_err("cannot be read");
+        assert!(problems.0.len() >= 3, "{problems}");
+        for problem in &problems.0 {
+            let text = problem.to_string();
+            assert_eq!(text.lines().count(), 1 + usize::from(!problem.help.is_empty()), "{text}");
+            let steers = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+            assert!(!text.contains(steers), "{text:?}");
+            let file = options.file.len();
+            assert!(text.chars().count() < file + 3000, "{} characters", text.chars().count());
+        }
     }
 }

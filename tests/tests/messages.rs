@@ -185,6 +185,7 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
         ("opset_5_relu.onnx", bytes(&single(5, relu(), &shape, &shape))),
         ("opset_28.onnx", bytes(&single(28, relu(), &shape, &shape))),
         ("unknown_operators.onnx", bytes(&unknown)),
+        ("several_problems.onnx", bytes(&several())),
         ("other_domain.onnx", bytes(&single(17, custom, &shape, &shape))),
         ("open_shape.onnx", bytes(&open)),
         ("double_input.onnx", bytes(&double)),
@@ -207,6 +208,36 @@ fn bad_onnx() -> Vec<(&'static str, Vec<u8>)> {
             [&[8, 8, 0x3A, 0x80, 0x80, 0x80, 1], [0x0A, 0].repeat(1 << 20).as_slice()].concat(),
         ),
     ]
+}
+
+/// Problems of all kinds, and nodes that only lack what those do not give.
+fn several() -> onnx_protobuf::ModelProto {
+    use tinycc_tests::onnx_make::{FLOAT, node, port, single, with_graph, with_int, with_ints};
+    let named = |mut node: onnx_protobuf::NodeProto, name: &str| {
+        node.name = name.into();
+        node
+    };
+    let mut m = single(17, node("StringNormalizer", &["x"], &["a"]), &[1, 4], &[1, 4]);
+    let graph = m.graph.as_mut().unwrap();
+    let body = onnx_protobuf::GraphProto {
+        node: vec![node("Identity", &["c"], &["go"]), node("StringSplit", &["v"], &["w"])],
+        input: vec![port("i", INT64, &[]), port("c", 9, &[]), port("v", FLOAT, &[4])],
+        output: vec![port("go", 9, &[]), port("w", FLOAT, &[4])],
+        ..Default::default()
+    };
+    graph.input.push(port("text", 8, &[1, 4]));
+    graph.node.extend([
+        node("Relu", &["a"], &["b"]),
+        named(node("StringConcat", &["b", "text"], &["c"]), "/joined"),
+        named(with_int(node("Flatten", &["x"], &["d"]), "axis", 7), "/head/Flatten"),
+        with_graph(node("Loop", &["b", "", "x"], &["e"]), "body", body),
+        node("Neg", &["nowhere"], &["f"]),
+        with_ints(node("Transpose", &["x"], &["g"]), "perm", &[0, 0]),
+        node("Add", &["g", "f"], &["h"]),
+        node("Abs", &["text"], &["k"]),
+    ]);
+    graph.output.extend(["b", "h", "k", "computed by nobody"].map(|n| port(n, FLOAT, &[1, 4])));
+    m
 }
 
 /// A loop without end, or of a count that is an input.

@@ -9,6 +9,7 @@
     reason = "a broken precondition should stop the test"
 )]
 
+use onnx_protobuf::NodeProto;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,8 +21,10 @@ use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::{self, ReadOptions};
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, Built};
+use tinycc_tests::cases::root;
 use tinycc_tests::rust_batch::{self, CHECKED, Member, Mode};
 use tinycc_tests::zoo::{self, Port, Record};
+use tinycc_tests::{onnx_make, onnx_twin};
 
 /// The shapes of inputs that the file leaves open, as a user would give them.
 fn input_shapes(r: &Record) -> BTreeMap<String, Vec<usize>> {
@@ -137,4 +140,34 @@ fn models_equal_their_goldens_or_are_refused() {
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("onnx_zoo", table);
     });
+}
+
+/// Of dequantized weights nothing is left but data of their layer, of an Identity nothing at all; only
+/// what no output depends on is unused.
+#[test]
+fn inspect_tells_computed_operators_from_unused_ones() {
+    let twin = build::file(&root().join("fixtures/sine/sine_int8.tflite"));
+    let graph = format::read(&twin, &ReadOptions::default()).expect("reads");
+    let mut model = onnx_twin::qdq(&graph);
+    let g = model.graph.as_mut().expect("a graph");
+    let y = g.output[0].name.clone();
+    let dequantized = g.node.iter().filter(|n| n.op_type == "DequantizeLinear");
+    let reads_weights = |n: &&NodeProto| g.initializer.iter().any(|t| t.name == n.input[0]);
+    let weights = dequantized.filter(reads_weights).count();
+    assert!(weights > 3, "{weights}");
+    g.node.push(onnx_make::node("Identity", &[&y], &["same"]));
+    g.node.push(onnx_make::node("Neg", &[&y], &["nobody reads it"]));
+    g.output[0].name = "same".into();
+    let bytes = onnx_make::bytes(&model);
+    let compiler = tinycc_driver::Compiler::new(&bytes, tinycc_driver::Options::default());
+    let inspection = tinycc_driver::inspect::inspect(&compiler.file("m.onnx")).expect("reads");
+    let of = |answer: &str| -> Vec<&str> {
+        let ops = inspection.operators.iter().filter(|op| op.support["c"] == answer);
+        ops.map(|op| op.operator.as_str()).collect()
+    };
+    assert_eq!(of("unused"), ["Neg"]);
+    let computed = of("computed");
+    assert_eq!(computed.iter().filter(|op| **op == "DequantizeLinear").count(), weights);
+    assert!(computed.contains(&"Identity"), "{computed:?}");
+    assert!(inspection.operators.iter().all(|op| op.macs.is_some()));
 }

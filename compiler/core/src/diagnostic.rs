@@ -1,7 +1,7 @@
 //! Errors as values: what went wrong, where in the model, and what to do. Rendering is plain
 //! `Display`; printing and exit codes belong to the shells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Stable identity of a kind of problem; documented in `docs/errors.md`.
@@ -56,7 +56,7 @@ impl Code {
 }
 
 /// Where in the model something comes from. Models have no text, so this is our span.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// Model file as the user named it; empty when unknown.
     pub file: String,
@@ -66,6 +66,8 @@ pub struct Origin {
     pub index: Option<usize>,
     /// Operator name in the source format, for example `CONV_2D`.
     pub operator: String,
+    /// What the file calls that node; where it has no name, its first output.
+    pub name: String,
     /// The way from that operator to the one in question inside of it, for example `body node 2 Gemm`
     /// in a Loop; empty when it is the operator itself.
     pub inner: String,
@@ -77,7 +79,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         if !self.file.is_empty() {
-            write!(f, "{}", self.file)?;
+            write!(f, "{}", printable(&self.file).replace('\n', "\\n"))?;
             separator = ": ";
         }
         if self.subgraph != 0 {
@@ -89,7 +91,14 @@ impl fmt::Display for Origin {
             separator = " ";
         }
         if !self.operator.is_empty() {
-            write!(f, "{separator}{}", self.operator)?;
+            write!(f, "{separator}{}", shortened(&self.operator, SHOWN))?;
+            separator = " ";
+        }
+        // A message about a tensor names that one.
+        if !self.name.is_empty() && self.name != self.tensor {
+            write!(f, "{separator}{}", quoted(&self.name, SHOWN))?;
+        }
+        if self.index.is_some() || !self.operator.is_empty() {
             separator = ", ";
         }
         if !self.inner.is_empty() {
@@ -97,7 +106,7 @@ impl fmt::Display for Origin {
             separator = ", ";
         }
         if !self.tensor.is_empty() {
-            write!(f, "{separator}tensor \"{}\"", self.tensor)?;
+            write!(f, "{separator}tensor {}", quoted(&self.tensor, SHOWN))?;
         }
         Ok(())
     }
@@ -110,8 +119,10 @@ pub struct Diagnostic {
     pub code: Code,
     /// Where in the model.
     pub origin: Origin,
-    /// What is wrong and why.
+    /// What is wrong and why: one line.
     pub message: String,
+    /// What belongs to it on lines of its own, a table or an excerpt; may be empty.
+    pub listing: String,
     /// What to do; may be empty.
     pub help: String,
 }
@@ -119,7 +130,15 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic without help text.
     pub fn new(code: Code, origin: Origin, message: impl Into<String>) -> Self {
-        Self { code, origin, message: message.into(), help: String::new() }
+        let (message, listing, help) = (message.into(), String::new(), String::new());
+        Self { code, origin, message, listing, help }
+    }
+
+    /// The same with lines below the message.
+    #[must_use]
+    pub fn listing(mut self, listing: impl Into<String>) -> Self {
+        self.listing = listing.into();
+        self
     }
 
     /// The same with advice.
@@ -134,22 +153,56 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.origin.to_string();
         let separator = if place.is_empty() { "" } else { ": " };
-        let mut text = format!("{place}{separator}{}", self.message);
-        if !self.help.is_empty() {
-            text.push_str("\n  help: ");
-            text.push_str(&self.help);
+        let message = shortened(&self.message, READABLE);
+        write!(f, "error[{}]: {place}{separator}{message}", self.code.as_str())?;
+        if !self.listing.is_empty() {
+            write!(f, "\n{}", printable(&self.listing))?;
         }
-        write!(f, "error[{}]: {}", self.code.as_str(), printable(&text))
+        if self.help.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n  help: {}", shortened(&self.help, READABLE))
     }
 }
 
-/// `text` with control characters escaped, except line feeds. Names in a model file are anybody's:
-/// they must not steer the reader's terminal.
+/// Characters of a name in the place of a message, in a list of places, and of a whole sentence.
+const SHOWN: usize = 120;
+const LISTED_SHOWN: usize = 60;
+const READABLE: usize = 2000;
+
+/// Text of a file on one line, and not more than `limit` characters of it: the middle goes, because
+/// converters join names of fused operators and of the modules around them.
+#[must_use]
+pub fn shortened(text: &str, limit: usize) -> String {
+    let escape = |part: &str| printable(part).replace('\n', "\\n");
+    let count = text.chars().count();
+    if count <= limit {
+        return escape(text);
+    }
+    let half = limit.saturating_sub(3) / 2;
+    let head: String = text.chars().take(half).collect();
+    let tail: String = text.chars().skip(count - half).collect();
+    format!("{}...{}", escape(&head), escape(&tail))
+}
+
+/// The same in quotes, which then end the name and nothing else does.
+#[must_use]
+pub fn quoted(name: &str, limit: usize) -> String {
+    format!("\"{}\"", shortened(name, limit).replace('"', "\\\""))
+}
+
+/// `text` with control characters escaped, except line feeds, and those that turn the direction of
+/// writing. Names in a model file are anybody's: they must not steer the reader's terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' { out.extend(c.escape_debug()) } else { out.push(c) }
+        let turns = matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() || turns) && c != '\n' {
+            out.extend(c.escape_debug())
+        } else {
+            out.push(c)
+        }
     }
     out
 }
@@ -165,18 +218,24 @@ impl Diagnostics {
     }
 
     /// Joins problems that differ in their place only, so that a model with a hundred tensors of
-    /// one unsupported type gets one message. The first places are listed, the rest counted.
+    /// one unsupported type gets one message. The first places are listed, the rest counted; what was
+    /// found twice at one place is said once.
     #[must_use]
     pub fn merged(self) -> Self {
         let mut groups: Vec<(Diagnostic, Vec<Origin>)> = Vec::new();
+        let mut places: Vec<BTreeSet<Origin>> = Vec::new();
         let mut known: BTreeMap<(Code, String, String, String), usize> = BTreeMap::new();
         for d in self.0 {
             let operator = d.origin.operator.clone();
             let key = (d.code, operator, d.message.clone(), d.help.clone());
             match known.get(&key) {
-                Some(&group) => groups[group].1.push(d.origin),
+                Some(&group) if places[group].insert(d.origin.clone()) => {
+                    groups[group].1.push(d.origin);
+                }
+                Some(_said) => {}
                 None => {
                     known.insert(key, groups.len());
+                    places.push(BTreeSet::from([d.origin.clone()]));
                     groups.push((d.clone(), vec![d.origin]));
                 }
             }
@@ -196,14 +255,6 @@ impl Diagnostics {
 /// Places a joined message lists.
 const LISTED: usize = 4;
 
-/// Converters join the names of fused operators; the beginning is enough in a list.
-fn shortened(name: &str) -> String {
-    match name.char_indices().nth(60) {
-        Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.to_string(),
-    }
-}
-
 fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
     if origins.len() == 1 {
         return d;
@@ -213,10 +264,15 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
             "" => index.to_string(),
             inner => format!("{index} {inner}"),
         });
+        let name = match (o.tensor.as_str(), o.inner.as_str()) {
+            ("", "") => &o.name,
+            // The way to an inner node names the nodes on it.
+            (_named, _inner) => &o.tensor,
+        };
         match index {
-            Some(index) if o.tensor.is_empty() => index,
-            Some(index) => format!("{index} \"{}\"", shortened(&o.tensor)),
-            None => format!("\"{}\"", shortened(&o.tensor)),
+            Some(index) if name.is_empty() => index,
+            Some(index) => format!("{index} {}", quoted(name, LISTED_SHOWN)),
+            None => quoted(name, LISTED_SHOWN),
         }
     };
     let listed: Vec<String> = origins.iter().take(LISTED).map(place).collect();
@@ -227,8 +283,9 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
     let kind = if d.origin.index.is_some() { "nodes" } else { "tensors" };
     let list = format!(" ({} {kind}: {}{rest})", origins.len(), listed.join(", "));
     d.message.push_str(&list);
-    (d.origin.index, d.origin.tensor) = (None, String::new());
-    d.origin.inner.clear();
+    d.origin.index = None;
+    let origin = &mut d.origin;
+    [&mut origin.tensor, &mut origin.name, &mut origin.inner].into_iter().for_each(String::clear);
     d
 }
 
@@ -271,11 +328,45 @@ mod tests {
     }
 
     #[test]
+    fn nodes_are_named_and_a_name_does_not_leave_its_place() {
+        let node = |index, name: &str| Origin {
+            file: "m.onnx".into(),
+            index: Some(index),
+            operator: "Conv".into(),
+            name: name.into(),
+            ..Origin::default()
+        };
+        let problem = |origin| Diagnostic::new(Code::InvalidOperator, origin, "too wide");
+        let one = problem(node(12, "/backbone/conv1/Conv"));
+        assert_eq!(
+            one.to_string(),
+            "error[TCC0301]: m.onnx: node 12 Conv \"/backbone/conv1/Conv\": too wide"
+        );
+        let both = Diagnostics(vec![one, problem(node(13, ""))]).merged();
+        assert_eq!(
+            both.to_string(),
+            "error[TCC0301]: m.onnx: Conv: too wide (2 nodes: 12 \"/backbone/conv1/Conv\", 13)"
+        );
+        let about = Origin { tensor: "out".into(), ..node(0, "out") };
+        assert_eq!(about.to_string(), "m.onnx: node 0 Conv, tensor \"out\"");
+        let hostile = "a\": fine\nerror[TCC0101]: \x1b[31m\u{202e}";
+        assert_eq!(
+            problem(node(1, hostile)).to_string(),
+            "error[TCC0301]: m.onnx: node 1 Conv \"a\\\": fine\\nerror[TCC0101]: \
+             \\u{1b}[31m\\u{202e}\": too wide"
+        );
+        let long = problem(node(1, &"ö".repeat(1 << 20))).to_string();
+        assert!(long.chars().count() < 200 && long.contains("ö...ö"), "{long}");
+        let long = Diagnostic { message: "x".repeat(1 << 20), ..problem(node(1, "")) };
+        assert!(long.to_string().len() < 3000);
+    }
+
+    #[test]
     fn control_characters_of_names_are_escaped() {
         let origin = Origin { tensor: "\x1b[31m\r\u{85}ü".into(), ..Origin::default() };
         assert_eq!(
             Diagnostic::new(Code::UnsupportedType, origin, "first\nsecond").to_string(),
-            "error[TCC0203]: tensor \"\\u{1b}[31m\\r\\u{85}ü\": first\nsecond"
+            "error[TCC0203]: tensor \"\\u{1b}[31m\\r\\u{85}ü\": first\\nsecond"
         );
     }
 }

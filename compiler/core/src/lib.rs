@@ -8,6 +8,7 @@
 pub mod diagnostic;
 pub mod evaluate;
 pub mod format;
+pub mod geometry;
 pub mod graph;
 pub mod kernels;
 pub mod kir;

@@ -6,11 +6,14 @@ use crate::compiler::Compiler;
 use crate::report::json;
 use crate::table::{Align, Table, grouped};
 use serde::Serialize;
-use std::collections::BTreeMap;
-use tinycc_core::diagnostic::{Diagnostic, Diagnostics};
+use std::collections::{BTreeMap, BTreeSet};
+use tinycc_core::diagnostic::{Diagnostic, Diagnostics, shortened};
 use tinycc_core::format::{FileOperator, FileTensor, Summary};
 use tinycc_core::graph::Graph;
 use tinycc_targets::{Support, TARGETS};
+
+/// Characters of a name that the text shows.
+const SHOWN: usize = 80;
 
 /// What the file holds.
 #[derive(Clone, Debug, Serialize)]
@@ -69,8 +72,8 @@ pub struct OperatorInfo {
     pub is_known: bool,
     /// Multiply-accumulates, when the model can be read.
     pub macs: Option<u64>,
-    /// Target -> `native`, `by PASS`, `computed` (at compile time), `unused`, `no`, or `?` when a
-    /// problem elsewhere keeps the model from being read.
+    /// Target -> `native`, `by PASS`, `computed` (at compile time), `unused` (no output depends on it),
+    /// `no`, or `?` when a problem elsewhere keeps the model from being read.
     pub support: BTreeMap<String, String>,
 }
 
@@ -124,7 +127,7 @@ pub fn inspect(compiler: &Compiler<'_>) -> Result<Inspection, Diagnostics> {
         problems: Vec::new(),
     };
     match compiler.graph() {
-        Ok(graph) => describe(&mut inspection, &graph, compiler),
+        Ok(graph) => describe(&mut inspection, &graph, compiler, &needed(&summary)),
         Err(problems) => refused(&mut inspection, &problems),
     }
     Ok(inspection)
@@ -143,8 +146,34 @@ fn operators(summary: &Summary) -> Vec<OperatorInfo> {
     summary.operators.iter().enumerate().map(operator).collect()
 }
 
-/// The model can be read: costs and each target's answers.
-fn describe(inspection: &mut Inspection, graph: &Graph, compiler: &Compiler<'_>) {
+/// Numbers of the operators that the outputs depend on.
+fn needed(summary: &Summary) -> BTreeSet<usize> {
+    let mut producers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (number, op) in summary.operators.iter().enumerate() {
+        for &result in &op.results {
+            producers.entry(result).or_default().push(number);
+        }
+    }
+    let (mut needed, mut open) = (BTreeSet::new(), summary.outputs.clone());
+    while let Some(tensor) = open.pop() {
+        // Each tensor is looked up once: then its producers are gone.
+        for number in producers.remove(&tensor).unwrap_or_default() {
+            if needed.insert(number) {
+                open.extend(&summary.operators[number].operands);
+            }
+        }
+    }
+    needed
+}
+
+/// The model can be read: costs and each target's answers. Of a needed operator nothing may be left:
+/// dequantized weights are data of the layer that reads them, an Identity is its operand.
+fn describe(
+    inspection: &mut Inspection,
+    graph: &Graph,
+    compiler: &Compiler<'_>,
+    needed: &BTreeSet<usize>,
+) {
     let mut total = 0;
     infer_types(inspection, graph);
     for id in graph.nodes() {
@@ -178,7 +207,9 @@ fn describe(inspection: &mut Inspection, graph: &Graph, compiler: &Compiler<'_>)
             inspection.problems.extend(problems.0.iter().map(Problem::from));
         }
         for op in &mut inspection.operators {
-            op.support.entry(target.name().into()).or_insert_with(|| "unused".into());
+            let absent = if needed.contains(&op.index) { "computed" } else { "unused" };
+            op.support.entry(target.name().into()).or_insert_with(|| absent.into());
+            op.macs = op.macs.or(Some(0));
         }
     }
 }
@@ -255,7 +286,7 @@ impl Inspection {
         ]);
         for (kind, list) in [("input", &self.inputs), ("output", &self.outputs)] {
             for t in list {
-                let name = t.name.escape_debug().to_string();
+                let name = shortened(&t.name, SHOWN);
                 ports.row(vec![kind.into(), name, t.type_text(), t.quant_text()]);
             }
         }
@@ -291,7 +322,7 @@ impl Inspection {
             let output = op.output.as_ref();
             let mut cells = vec![
                 op.index.to_string(),
-                op.operator.clone(),
+                shortened(&op.operator, SHOWN),
                 output.map_or_else(String::new, TensorInfo::type_text) + &more,
                 output.map_or_else(String::new, TensorInfo::quant_text),
                 op.macs.map_or_else(|| "?".into(), grouped),

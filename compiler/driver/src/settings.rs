@@ -43,8 +43,10 @@ impl Settings {
     pub fn from_toml(text: &str, file: &str) -> Result<Self, Diagnostics> {
         let bad = |e: toml::de::Error| {
             let origin = Origin { file: file.to_string(), ..Origin::default() };
-            let message = format!("not a file of options: {}", e.to_string().trim_end());
-            Diagnostics::from(Diagnostic::new(Code::BadOption, origin, message))
+            let text = e.to_string();
+            let (what, excerpt) = text.trim_end().split_once('\n').unwrap_or((&text, ""));
+            let message = format!("not a file of options: {}", what.trim_end());
+            Diagnostics::from(Diagnostic::new(Code::BadOption, origin, message).listing(excerpt))
         };
         // Twice: the first knows the options and can point at the place of a mistake.
         toml::from_str::<Options>(text).map_err(bad)?;

@@ -111,9 +111,9 @@ pub fn onnx_table() -> Table {
     let targets: Vec<&str> = TARGETS.iter().map(|t| t.name()).collect();
     let counts = onnx_counts();
     let (first, last) = (*onnx::OPSETS.start(), *onnx::OPSETS.end());
-    let readers = onnx::ops::READERS.iter().map(|(operator, versions)| {
-        (*operator, versions.iter().map(|(v, _)| (*v).max(first)).collect())
-    });
+    let readers = onnx::ops::READERS
+        .iter()
+        .map(|row| (row.name, row.versions.iter().map(|(v, _)| (*v).max(first)).collect()));
     let flow = onnx::flow_operators().map(|(operator, since)| (operator, vec![since.max(first)]));
     let all: BTreeMap<&str, Vec<i64>> = readers.chain(flow).collect();
     for (operator, mut since) in all {

@@ -24,7 +24,9 @@ pub struct FileOperator {
     pub name: String,
     /// Whether there is a reader of that name.
     pub is_known: bool,
-    /// Its results, as indices into `Summary::tensors`.
+    /// What it and graphs inside of it read, as indices into `Summary::tensors`.
+    pub operands: Vec<usize>,
+    /// Its results, likewise.
     pub results: Vec<usize>,
 }
 

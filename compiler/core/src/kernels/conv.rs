@@ -2,7 +2,8 @@
 //! input load. Fully connected layers are the 1x1 case. int8 and float32.
 
 use super::requantize::Requantize;
-use super::window::{Pixel, Window, inside};
+use super::window::{Pixel, inside};
+use crate::geometry::Window;
 use crate::kir::{Buf, Expr, KernelBuilder, Ty, Var, float, idx, int};
 use crate::numeric::Activation;
 use crate::op::OpError;

@@ -2,7 +2,8 @@
 //! float32, any channel multiplier.
 
 use super::conv::{ConvBuffers, Finish, PADDING};
-use super::window::{Pixel, Window, inside};
+use super::window::{Pixel, inside};
+use crate::geometry::Window;
 use crate::kir::{Expr, KernelBuilder, Var, idx, int};
 
 /// Interior windows up to this many taps are unrolled: constant offsets, no loop overhead.

@@ -1,39 +1,9 @@
 //! Elementwise loops: one operand, or two with numpy-style broadcasting.
 
 use super::affine::{Dim, nest, offset};
+use crate::geometry::{broadcast, broadcast_strides};
 use crate::kir::{Buf, Expr, KernelBuilder};
 use crate::tensor::Shape;
-
-/// Shape of the broadcast of `a` and `b` (trailing dimensions aligned), if they fit.
-#[must_use]
-pub fn broadcast(a: &Shape, b: &Shape) -> Option<Shape> {
-    let rank = a.rank().max(b.rank());
-    let mut dims = Vec::with_capacity(rank);
-    for i in 0..rank {
-        let get = |s: &Shape| if i + s.rank() < rank { 1 } else { s.0[i + s.rank() - rank] };
-        let (x, y) = (get(a), get(b));
-        dims.push(match (x, y) {
-            (x, y) if x == y => x,
-            (1, y) => y,
-            (x, 1) => x,
-            _mismatch => return None,
-        });
-    }
-    Shape::checked(dims)
-}
-
-/// Element strides with which `operand` is read while looping over `result`; 0 where it repeats.
-#[must_use]
-pub fn broadcast_strides(operand: &Shape, result: &Shape) -> Vec<i64> {
-    let own = operand.strides();
-    let lead = result.rank() - operand.rank();
-    (0..result.rank())
-        .map(|i| match i.checked_sub(lead) {
-            Some(j) if operand.0[j] != 1 => own[j] as i64,
-            _repeated => 0,
-        })
-        .collect()
-}
 
 /// `out[i] = f(x[i])` over `n` elements.
 pub fn unary(

@@ -82,7 +82,7 @@ impl Pointwise<'_> {
     /// Whether the tile can compute this convolution; `reach` bounds the accumulators.
     #[must_use]
     pub fn applies(conv: &Conv, reach: i64) -> bool {
-        let unit = |a: &super::window::Axis| a.kernel == 1 && a.before == 0;
+        let unit = |a: &crate::geometry::Axis| a.kernel == 1 && a.before == 0;
         // The tile keeps accumulators doubled.
         conv.groups == 1 && unit(&conv.window.y) && unit(&conv.window.x) && reach < 1 << 30
     }
@@ -328,7 +328,7 @@ fn tile_body() -> Vec<TileInst> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::window::{Axis, Ends, Window};
+    use crate::geometry::{Axis, Ends, Window};
 
     #[test]
     fn constant_channels_keep_their_result() {

@@ -1,7 +1,8 @@
 //! Pooling over NHWC: average and maximum of a window, channels innermost. int8 and float32. Taps
 //! outside the input do not count, not even as zeros.
 
-use super::window::{Axis, Pixel, Window, inside};
+use super::window::{Pixel, inside};
+use crate::geometry::{Axis, Window};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, float, idx, int};
 use crate::tensor::Rounding;
 

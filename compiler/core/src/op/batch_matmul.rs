@@ -4,7 +4,7 @@
 use super::weights::gemm_transposed;
 use super::{OpError, Operator, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
-use crate::kernels::elementwise::{broadcast, broadcast_strides};
+use crate::geometry::{broadcast, broadcast_strides};
 use crate::kernels::matmul::{BatchDim, Matmul, Matrix};
 use crate::kernels::requantize::Requantize;
 use crate::kir::{KernelBuilder, int};

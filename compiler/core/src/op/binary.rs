@@ -1,7 +1,8 @@
 //! What elementwise binary operators with broadcasting have in common. Not an operator itself.
 
 use super::{OpError, Reuse, Signature, integer};
-use crate::kernels::elementwise::{Broadcast, broadcast};
+use crate::geometry::broadcast;
+use crate::kernels::elementwise::Broadcast;
 use crate::kir::{Expr, KernelBuilder, Ty};
 use crate::numeric::Activation;
 use crate::tensor::{DType, Tensor, TensorData, TensorType};

@@ -2,7 +2,7 @@
 //! BitwiseAnd and relatives.
 
 use super::{OpError, Operator, Reuse, Signature, binary, integer};
-use crate::kernels::elementwise::broadcast;
+use crate::geometry::broadcast;
 use crate::kir::{BinOp, Expr, KernelBuilder};
 use crate::tensor::{Tensor, TensorType};
 

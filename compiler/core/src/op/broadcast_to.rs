@@ -3,7 +3,7 @@
 use super::{OpError, Operator, QuantRule, Reuse, Signature, movement};
 use crate::tensor::{Shape, Tensor, TensorType};
 use crate::kernels::affine::{AffineCopy, Dim};
-use crate::kernels::elementwise::{broadcast, broadcast_strides};
+use crate::geometry::{broadcast, broadcast_strides};
 use crate::kir::KernelBuilder;
 
 /// Trailing dimensions are aligned; those of the operand are 1 or equal.

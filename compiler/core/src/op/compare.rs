@@ -2,7 +2,8 @@
 //! relatives.
 
 use super::{OpError, Operator, Signature, integer};
-use crate::kernels::elementwise::{Broadcast, broadcast};
+use crate::geometry::broadcast;
+use crate::kernels::elementwise::Broadcast;
 use crate::kir::{BinOp, Expr, KernelBuilder};
 use crate::tensor::{DType, Tensor, TensorData, TensorType};
 

@@ -6,7 +6,7 @@ use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::{Conv, ConvBuffers};
 use crate::kernels::pointwise::Pointwise;
-use crate::kernels::window::{Axis, Padding, Window};
+use crate::geometry::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::lower::Core;
 use crate::numeric::Activation;

@@ -7,7 +7,7 @@ use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::window::{Axis, Padding, Window};
+use crate::geometry::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 

@@ -11,7 +11,7 @@ use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::Conv;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::window::{Axis, Ends, Window};
+use crate::geometry::{Axis, Ends, Window};
 use crate::kir::{KernelBuilder, idx, int};
 use crate::numeric::Activation;
 

@@ -3,8 +3,8 @@
 
 use super::conv2d::dims4;
 use super::{Arithmetic, Elements, OpError, Reuse, Signature};
+use crate::geometry::{Axis, Padding, Window};
 use crate::kernels::pool::{Pool, PoolKind};
-use crate::kernels::window::{Axis, Padding, Window};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 use crate::tensor::{DType, Rounding, Tensor, TensorData, TensorType};

@@ -2,7 +2,8 @@
 //! broadcasting. ONNX Where.
 
 use super::{OpError, Operator, Reuse, Signature, movement};
-use crate::kernels::elementwise::{Broadcast, broadcast};
+use crate::geometry::broadcast;
+use crate::kernels::elementwise::Broadcast;
 use crate::kir::{BinOp, Expr, KernelBuilder, int};
 use crate::tensor::{DType, Shape, Tensor, TensorType};
 
@@ -33,8 +34,10 @@ impl Operator for Select {
         if condition.dtype() != DType::Bool || a.dtype() != b.dtype() {
             return Err(OpError::types(s));
         }
-        let result = s.results.first().and_then(|y| y.quant);
-        if a.quant != b.quant || result.is_some() && result != a.quant {
+        // On floats parameters say where they come from, not what they stand for.
+        let is_int8 = a.dtype() == DType::I8;
+        let result = s.results.first().and_then(|y| y.quant).filter(|_| is_int8);
+        if is_int8 && a.quant != b.quant || result.is_some() && result != a.quant {
             return Err(OpError::unsupported(format!(
                 "\"{}\", \"{}\" and the result have different scales or zero points",
                 a.name, b.name

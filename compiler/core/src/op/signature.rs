@@ -190,7 +190,7 @@ impl OpError {
     /// Attaches the place.
     #[must_use]
     pub fn into_diagnostic(self, origin: Origin) -> Diagnostic {
-        Diagnostic { code: self.code, origin, message: self.message, help: self.help }
+        Diagnostic::new(self.code, origin, self.message).help(self.help)
     }
 }
 

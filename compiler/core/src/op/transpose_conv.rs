@@ -7,7 +7,7 @@ use super::{Arithmetic, OpError, Operator, QuantRule, Signature};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};
 use crate::kernels::conv::ConvBuffers;
 use crate::kernels::transpose_conv::{Spread, TransposeConvKernel};
-use crate::kernels::window::{Axis, Ends, Padding};
+use crate::geometry::{Axis, Ends, Padding};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
 

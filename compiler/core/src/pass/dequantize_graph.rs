@@ -239,15 +239,21 @@ fn taken_for_integers(graph: &Graph) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for id in graph.schedule() {
         let Some(node) = graph.get(id) else { continue };
-        let moves = matches!(node.op, Op::FlipSign(_) | Op::Reshape(_) | Op::Transpose(_));
-        let quantized = |&v: &ValueId| graph.value(v).is_some_and(|v| quantization(v).is_some());
-        let plain =
-            node.results.first().is_some_and(|v| v.quant.is_none() && v.ty.dtype.size() == 1);
-        if moves && plain && graph.operands(id).first().is_some_and(quantized) {
-            let message = "its quantized operand is read as plain integers; this target computes with \
-                           the real numbers they stand for";
+        let is_move =
+            matches!(node.op, Op::FlipSign(_)) || node.op.quant_rule() == QuantRule::SameAsInput;
+        // Whether its bytes stand for real numbers; `None` where they are no bytes.
+        let real = |v: ValueId| {
+            let value = graph.value(v).filter(|v| matches!(v.ty.dtype, DType::I8 | DType::U8))?;
+            Some(value.quant.is_some())
+        };
+        let (from, to) = (graph.operands(id).first().and_then(|&v| real(v)), real(id.result(0)));
+        if is_move && from.zip(to).is_some_and(|(from, to)| from != to) {
+            let message = "its bytes are plain integers on one side of it and stand for real numbers on \
+                           the other, with which this target computes";
             let d = Diagnostic::new(Code::UnsupportedOperator, node.origin.clone(), message);
-            problems.push(d.help("put a DequantizeLinear between them, or use target c or rust"));
+            problems.push(d.help(
+                "put what computes with the integers behind a DequantizeLinear, or use target c or rust",
+            ));
         }
     }
     problems

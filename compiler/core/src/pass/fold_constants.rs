@@ -84,7 +84,7 @@ fn run(graph: &mut Graph, fold_weights: bool) -> Result<usize, Diagnostics> {
 mod tests {
     use super::*;
     use crate::diagnostic::Origin;
-    use crate::kernels::window::Padding;
+    use crate::geometry::Padding;
     use crate::numeric::Activation;
     use crate::op::MaxPool2d;
     use crate::op::PoolAttributes;

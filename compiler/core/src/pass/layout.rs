@@ -329,7 +329,7 @@ fn merge_reshapes(graph: &mut Graph, id: NodeId, shape: &Shape) -> Option<()> {
 mod tests {
     use super::*;
     use crate::evaluate;
-    use crate::kernels::window::Padding;
+    use crate::geometry::Padding;
     use crate::numeric::Activation;
     use crate::op::{Add, Compare, Conv2d, Input, Relation, Relu, Select, Softmax};
     use crate::tensor::{DType, TensorData};

@@ -1,7 +1,9 @@
 //! FlexAttention: attention whose scores and probabilities pass through graphs of the model.
 
+use super::inner::Body;
+use super::node::{Results, Site};
 use super::ops::attention::{choose, products};
-use super::read::{Body, Reader, Results, Site};
+use super::read::Reader;
 use super::tensor;
 use crate::graph::ValueId;
 use crate::op::{Cast, OpError, Softmax};
@@ -42,7 +44,7 @@ fn modified(
     site: &Site<'_>,
     part: &'static str,
     x: ValueId,
-) -> Result<ValueId, super::read::Refusal> {
+) -> Result<ValueId, super::node::Refusal> {
     let Some(graph) = site.scope.attributes(site.node).graph(part)? else { return Ok(x) };
     let results = reader.body(site, part, &Body::of(graph), &[x])?;
     let b = reader.builder(site);

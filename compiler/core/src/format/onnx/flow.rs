@@ -1,7 +1,9 @@
 //! If, Loop and Scan: compiled code has no graphs inside of graphs, so one branch is chosen or both
 //! are computed, and iterations are unrolled.
 
-use super::read::{Body, Reader, Refusal, Results, Site};
+use super::inner::Body;
+use super::node::{Refusal, Results, Site};
+use super::read::Reader;
 use super::scope::LOOP_BODY;
 use crate::graph::ValueId;
 use crate::op::{Concat, Op, OpError, Range, Slice};
@@ -373,7 +375,7 @@ mod tests {
         assert_eq!(run(&m, X).expect("reads")[0].as_f32(), Some(&[1.0, -2.0][..]));
         let m = around(if_node("yes", branch("Nothing", "a"), branch("Neg", "a")), &["y"]);
         let message = read(&m).expect_err("unknown");
-        let place = "node 1 If, then_branch node 0 Nothing: operator Nothing of opset 17";
+        let place = "node 1 If \"y\", then_branch node 0 Nothing: operator Nothing of opset 17";
         assert!(message.contains(place), "{message}");
     }
 
@@ -418,7 +420,7 @@ mod tests {
         assert_eq!(run(&m, X).expect("reads")[1].shape.0, [2, 2]);
         let m = around(loop_node("", i64::MAX), &["v", "all"]);
         let message = read(&m).expect_err("endless");
-        assert!(message.contains("node 1 Loop: unrolled, the loops"), "{message}");
+        assert!(message.contains("node 1 Loop \"v\": unrolled, the loops"), "{message}");
         let mut m = around(loop_node("n", 100), &["v", "all"]);
         m.graph.as_mut().expect("graph").initializer.push(longs("n", &[], &[0]));
         assert!(read(&m).expect_err("nothing").contains("it runs no iteration"));
@@ -450,7 +452,7 @@ mod tests {
         g.node.insert(0, attribute(node("Cast", &["count"], &["n"]), int("to", 7)));
         let message = read(&m).expect_err("run time");
         assert!(
-            message.contains("node 2 Loop: its trip count is computed at run time"),
+            message.contains("node 2 Loop \"v\": its trip count is computed at run time"),
             "{message}"
         );
         assert!(message.contains("--input-value count=VALUE"), "{message}");
@@ -477,7 +479,10 @@ mod tests {
             message.contains("unrolled, the loops of the model have over 4096 nodes"),
             "{message}"
         );
-        assert!(message.contains("Loop, body node 0 Loop, body node 0 Loop"), "{message}");
+        assert!(
+            message.contains("body node 0 Loop \"nested\", body node 0 Loop \"nested\""),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Functions that the model file defines: found by name, their nodes read in place of the call.
 
 use super::attribute::Given;
+use super::inner::check_depth;
+use super::node::{Results, Site};
 use super::order;
-use super::read::{
-    OPSETS, Reader, Results, Site, check_depth, default_opset, is_default, unknown_opset,
-};
+use super::read::{OPSETS, Reader, default_opset, is_default, unknown_opset};
 use super::scope::{Entry, Scope};
 use crate::op::OpError;
 use onnx_protobuf::{FunctionProto, ModelProto, NodeProto};
@@ -51,7 +51,19 @@ impl<'a> Functions<'a> {
     }
 }
 
-impl Function<'_> {
+impl<'a> Function<'a> {
+    /// As it stands in the file.
+    #[must_use]
+    pub fn proto(self) -> &'a FunctionProto {
+        self.0
+    }
+
+    /// The opset of its nodes, in a model of that opset.
+    #[must_use]
+    pub fn opset(self, model: i64) -> i64 {
+        default_opset(&self.0.opset_import).unwrap_or(model)
+    }
+
     /// Reads the nodes of the function as if they stood where it is called.
     ///
     /// # Errors
@@ -59,7 +71,7 @@ impl Function<'_> {
     pub fn inline(self, reader: &mut Reader<'_>, site: &Site<'_>) -> Results {
         let proto = self.0;
         check_depth(site.scope.depth + 1)?;
-        let opset = default_opset(&proto.opset_import).unwrap_or(reader.opset);
+        let opset = self.opset(reader.opset);
         if !OPSETS.contains(&opset) {
             let name = &proto.name;
             let message = format!("function {name}: {}", unknown_opset(opset));
@@ -155,7 +167,7 @@ mod tests {
         let body = vec![node("Nothing", &["x"], &["y"])];
         m.functions = vec![function("my", "F", &["x"], &["y"], body)];
         let message = read(&m).expect_err("unknown operator");
-        let path = "node 0 my::F, node 0 Nothing: operator Nothing of opset 17";
+        let path = "node 0 my::F \"y\", node 0 Nothing: operator Nothing of opset 17";
         assert!(message.contains(path), "{message}");
         m.functions = vec![function("my", "F", &[], &["y"], Vec::new())];
         let message = read(&m).expect_err("operands");

@@ -1,7 +1,7 @@
 //! Inputs of the model: element types, and shapes that are declared, given by the user, or open.
 
 use super::read::{Reader, tensor_problem};
-use super::scope::Scope;
+use super::scope::{Entry, Scope};
 use super::tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::format::bind::bind;
@@ -39,7 +39,10 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
             None => input_type(info, dims, &symbols).map(port),
         };
         match made {
-            Err(problem) => reader.problems.push(Diagnostic { origin, ..*problem }),
+            Err(problem) => {
+                reader.problems.push(Diagnostic { origin, ..*problem });
+                scope.set(&info.name, Entry::Refused);
+            }
             Ok((op, ty, dtype)) => {
                 let value = Value { name: info.name.clone(), ty: ty.clone(), quant: None };
                 let node = reader.graph.add(op, vec![value.clone()], origin.clone());

@@ -5,7 +5,7 @@ use onnx_protobuf::{GraphProto, NodeProto};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that the graphs inside of a node read from outside, added to `names`.
-fn captured<'a>(node: &'a NodeProto, names: &mut BTreeSet<&'a str>) {
+pub(super) fn captured<'a>(node: &'a NodeProto, names: &mut BTreeSet<&'a str>) {
     for graph in node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
         let mut inside = BTreeSet::new();
         for inner in &graph.node {

@@ -7,7 +7,7 @@
 
 use super::build::Builder;
 use crate::graph::{NodeId, ValueId};
-use crate::op::{FlipSign, Op, OpError, QuantRule, Reshape};
+use crate::op::{FlipSign, Op, OpError, QuantRule, Reshape, Select};
 use crate::tensor::{DType, QuantParams, Shape, Tensor};
 
 impl Builder<'_> {
@@ -59,6 +59,46 @@ impl Builder<'_> {
             return Ok(x);
         }
         self.labelled(x, None)
+    }
+
+    /// Elements of both operands will stand in one result: int8 ones with the parameters they share,
+    /// which a constant without takes from the other, else as plain integers.
+    ///
+    /// # Errors
+    /// None in practice.
+    fn together(
+        &mut self,
+        [a, b]: [ValueId; 2],
+    ) -> Result<([ValueId; 2], Option<QuantParams>), OpError> {
+        let one = |q: &QuantParams| q.scales.len() == 1;
+        let is_int8 = self.ty(a).dtype == DType::I8;
+        let known = [a, b].map(|v| self.quant(v).filter(|q| is_int8 && one(q)));
+        let quant = match &known {
+            [Some(q), Some(p)] if p == q => Some(q),
+            [Some(q), None] if self.is_unlabelled(b) => Some(q),
+            [None, Some(q)] if self.is_unlabelled(a) => Some(q),
+            _differ => None,
+        };
+        match quant.cloned() {
+            None => Ok(([self.plain(a)?, self.plain(b)?], None)),
+            Some(q) => {
+                let a = self.labelled(a, Some(q.clone()))?;
+                Ok(([a, self.labelled(b, Some(q.clone()))?], Some(q)))
+            }
+        }
+    }
+
+    fn is_unlabelled(&self, value: ValueId) -> bool {
+        self.data(value).is_some() && self.quant(value).is_none()
+    }
+
+    /// Chooses by a condition from operands of one type.
+    ///
+    /// # Errors
+    /// Operands that do not fit.
+    pub fn select(&mut self, condition: ValueId, of: [ValueId; 2]) -> Result<ValueId, OpError> {
+        let ([a, b], quant) = self.together(of)?;
+        self.add_quantized(Select, &[condition, a, b], quant)
     }
 
     /// uint8 as int8, or int8 as uint8, 128 apart.
@@ -123,6 +163,9 @@ fn kept_axis(from: &Shape, to: &Shape, axis: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::onnx::testing::models::{floats, graph, input, model, node, output, read};
+    use crate::tensor::TensorData;
+    use onnx_protobuf::{NodeProto, TensorProto};
 
     #[test]
     fn reshaping_keeps_an_axis_that_stays_whole() {
@@ -131,5 +174,59 @@ mod tests {
         assert_eq!(kept_axis(&shape(&[8, 3, 5]), &shape(&[8, 3, 1, 5]), 2), Some(3));
         assert_eq!(kept_axis(&shape(&[8, 3]), &shape(&[24]), 0), None);
         assert_eq!(kept_axis(&shape(&[2, 8]), &shape(&[4, 4]), 1), None);
+    }
+    /// `QuantizeLinear`, then `nodes` from `q` (and `p` of other parameters) to `r`, then
+    /// `DequantizeLinear`; code 0 is -1.5 in int8 and -65.5 in uint8.
+    fn between(dtype: i32, nodes: Vec<NodeProto>) -> Vec<f32> {
+        let zero = if dtype == 3 { 3 } else { 131 };
+        let code = |name: &str, value| TensorProto {
+            name: name.into(),
+            data_type: dtype,
+            int32_data: vec![value],
+            ..TensorProto::default()
+        };
+        let mut all = vec![
+            node("QuantizeLinear", &["x", "scale", "zero"], &["q"]),
+            node("QuantizeLinear", &["x", "wide", "zero"], &["p"]),
+            node("Less", &["x", "limit"], &["is_less"]),
+        ];
+        all.extend(nodes);
+        all.push(node("DequantizeLinear", &["r", "scale", "zero"], &["y"]));
+        let mut g = graph(all, vec![input("x", &[2, 2])], vec![output("y")]);
+        g.initializer = vec![
+            floats("scale", &[], &[0.5]),
+            floats("wide", &[], &[1.0]),
+            floats("limit", &[], &[2.5]),
+            code("zero", zero),
+            code("next", zero + 1),
+        ];
+        let mut graph = read(&model(17, g)).expect("reads");
+        let x = Tensor::new(Shape(vec![2, 2]), TensorData::F32(vec![1.0, 2.0, 3.0, 4.0]));
+        let x = [x.expect("fits")];
+        let before = crate::evaluate::run(&graph, &x).expect("runs");
+        crate::pass::run_all(&mut graph, crate::pass::LEGALISE).expect("passes");
+        let after = crate::evaluate::run(&graph, &x).expect("runs");
+        assert_eq!(before[0], after[0], "after the passes");
+        before[0].as_f32().expect("floats").to_vec()
+    }
+
+    #[test]
+    fn integers_are_chosen_between_quantize_and_dequantize() {
+        for (dtype, zero) in [(3, -1.5), (2, -65.5)] {
+            let trilu = || node("Trilu", &["q"], &["r"]);
+            assert_eq!(between(dtype, vec![trilu()]), [1.0, 2.0, zero, 4.0]);
+            let choose = |a, b| vec![node("Where", &["is_less", a, b], &["r"])];
+            assert_eq!(between(dtype, choose("q", "next")), [1.0, 2.0, 0.5, 0.5]);
+            // The codes of other parameters are read with those of the result.
+            assert_eq!(between(dtype, choose("p", "q")), [0.5, 1.0, 3.0, 4.0]);
+            // Floats behind DequantizeLinear, a constant among them.
+            let floats = vec![
+                node("DequantizeLinear", &["q", "scale", "zero"], &["a"]),
+                node("DequantizeLinear", &["next", "wide", "zero"], &["b"]),
+                node("Where", &["is_less", "a", "b"], &["c"]),
+                node("QuantizeLinear", &["c", "scale", "zero"], &["r"]),
+            ];
+            assert_eq!(between(dtype, floats), [1.0, 2.0, 1.0, 1.0]);
+        }
     }
 }

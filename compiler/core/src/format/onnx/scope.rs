@@ -2,8 +2,8 @@
 //! the nodes mean is not known here.
 
 use super::attribute::{Attributes, Given};
-use super::read::operator_name;
-use crate::diagnostic::Origin;
+use super::node::operator_name;
+use crate::diagnostic::{Origin, quoted, shortened};
 use crate::graph::ValueId;
 use onnx_protobuf::NodeProto;
 use std::collections::BTreeMap;
@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 /// What the repeated graph of Loop and Scan is called.
 pub const LOOP_BODY: &str = "body";
 
-/// Steps of the way to an inner node that messages show.
+/// Steps of the way to an inner node that messages show, and characters of a name on it.
 const SHOWN_STEPS: usize = 4;
+const SHOWN_NAME: usize = 60;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +128,15 @@ impl<'s> Scope<'s> {
     pub fn place(&self, index: usize, node: &NodeProto) -> Origin {
         let operator = operator_name(node);
         if self.depth == 0 {
-            return Origin { index: Some(index), operator, ..self.origin.clone() };
+            let name = std::iter::once(&node.name).chain(&node.output).find(|n| !n.is_empty());
+            let name = name.cloned().unwrap_or_default();
+            return Origin { index: Some(index), operator, name, ..self.origin.clone() };
         }
-        let step = format!("{} node {index} {operator}", self.part);
+        let name = match node.name.as_str() {
+            "" => String::new(),
+            name => format!(" {}", quoted(name, SHOWN_NAME)),
+        };
+        let step = format!("{} node {index} {}{name}", self.part, shortened(&operator, SHOWN_NAME));
         // The way to a function that calls itself is long and says nothing.
         let is_deep = self.depth > SHOWN_STEPS;
         let outer = if is_deep { "..." } else { self.origin.inner.as_str() };

@@ -2,7 +2,9 @@
 //! models that cannot be compiled.
 
 use super::function::Functions;
-use super::read::{MAX_NODES, default_opset, is_default, is_known, open, operator_name};
+use super::node::{is_known, operator_name};
+use super::order;
+use super::read::{MAX_NODES, default_opset, is_default, open};
 use super::tensor::type_name;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{FileOperator, FileTensor, Summary};
@@ -75,9 +77,13 @@ fn describe(model: &ModelProto, graph: &GraphProto) -> Summary {
         .map(|node| {
             let name = operator_name(node);
             let results = node.output.iter().filter(|o| !o.is_empty());
+            let mut operands: BTreeSet<&str> = node.input.iter().map(String::as_str).collect();
+            order::captured(node, &mut operands);
+            operands.remove("");
             FileOperator {
                 is_known: functions.knows(node) || is_known(&name, opset.unwrap_or(i64::MAX)),
                 name,
+                operands: operands.into_iter().map(|o| tensors.number(o)).collect(),
                 results: results.map(|o| tensors.number(o)).collect(),
             }
         })

@@ -1,7 +1,7 @@
 //! TensorFlow Lite flatbuffers (schema version 3): reading only.
 //!
-//! `generated` is flatc's output and the only unsafe-looking code; `read` checks every index and
-//! size and builds the graph; `summary` describes a file without a graph; `ops` has one small
+//! `generated` is flatc's output and the only unsafe-looking code; `read` builds the graph from
+//! operators and the `table` of tensors, checking every index and size; `summary` describes a file without a graph; `ops` has one small
 //! reader per operator.
 
 mod generated;
@@ -9,6 +9,7 @@ mod lstm;
 pub mod ops;
 mod read;
 mod summary;
+mod table;
 mod tensor;
 
 pub use crate::format::ReadOptions;

@@ -33,6 +33,7 @@ pub fn summary(bytes: &[u8], file: &str) -> Result<Summary, Diagnostics> {
             FileOperator {
                 is_known: is_known(&name),
                 name,
+                operands: list(op.inputs().into_iter().flatten().collect()),
                 results: list(op.outputs().into_iter().flatten().collect()),
             }
         })

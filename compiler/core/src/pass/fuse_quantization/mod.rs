@@ -179,7 +179,12 @@ fn alias(graph: &mut Graph, id: NodeId) -> Option<()> {
         return None;
     }
     graph.value_mut(x)?.quant = to.quant;
-    Some(())
+    if edit::accepts(graph, x.node) {
+        return Some(());
+    }
+    // What computes x takes its operands for plain integers.
+    graph.value_mut(x)?.quant = None;
+    None
 }
 
 /// int8 to uint8 and back is nothing.

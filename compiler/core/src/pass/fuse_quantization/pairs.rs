@@ -3,8 +3,8 @@
 use super::edit::{
     Quantized, accepts, as_int8, constant, dequantized, int8_like, is_sole_use, replace,
 };
+use crate::geometry::Padding;
 use crate::graph::{Graph, NodeId, Value, ValueId};
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{
     AveragePool2d, DepthwiseConv2d, Mean, Op, PoolAttributes, Quantize, ReduceAttributes,

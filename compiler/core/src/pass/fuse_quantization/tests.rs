@@ -3,8 +3,8 @@
 
 use crate::diagnostic::Origin;
 use crate::evaluate;
+use crate::geometry::Padding;
 use crate::graph::{Graph, Value, ValueId};
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{
     Add, AveragePool2d, BatchMatmul, Concat, Constant, Conv2d, Dequantize, Exp, FullyConnected,

@@ -4,8 +4,8 @@
 use super::Context;
 use super::conv::{convolve, groups};
 use super::spatial::{Span, Windows, extents, per_axis, rank};
+use crate::geometry::{Ends, Padding};
 use crate::graph::ValueId;
-use crate::kernels::window::{Ends, Padding};
 use crate::numeric::Activation;
 use crate::op::{OpError, TransposeConv};
 

@@ -2,11 +2,11 @@
 
 use super::Context;
 use crate::format::onnx::build::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
+use crate::geometry::broadcast;
 use crate::graph::ValueId;
-use crate::kernels::elementwise::broadcast;
 use crate::numeric::small_float;
 use crate::op::{
-    BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, Select, SpaceToDepth, Tile,
+    BroadcastTo, Cast, Combine, Cumulative, DepthToSpace, OpError, SpaceToDepth, Tile,
 };
 use crate::tensor::{Shape, Tensor, TensorData};
 
@@ -135,7 +135,7 @@ fn choose(
     }
     let mask = mask.iter().map(|&m| u8::from(m)).collect();
     let mask = c.build.tensor(dims, TensorData::Bool(mask))?;
-    Ok(vec![c.build.add(Select, &[mask, a, b])?])
+    Ok(vec![c.build.select(mask, [a, b])?])
 }
 
 /// Chooses by a constant condition.

@@ -6,8 +6,8 @@ use super::attention::dims4;
 use super::conv::convolve;
 use super::spatial::{Span, Windows};
 use crate::format::onnx::build::Builder;
+use crate::geometry::Ends;
 use crate::graph::ValueId;
-use crate::kernels::window::Ends;
 use crate::op::{BatchMatmul, Cast, Concat, Exp, Logistic, OpError};
 use crate::tensor::TensorData;
 

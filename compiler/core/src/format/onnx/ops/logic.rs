@@ -3,7 +3,7 @@
 use super::Context;
 use super::fill::choose_constant;
 use crate::graph::ValueId;
-use crate::op::{Bitwise, Cast, Compare, Connective, Mod, OpError, Relation, Select, Shift};
+use crate::op::{Bitwise, Cast, Compare, Connective, Mod, OpError, Relation, Shift};
 use crate::tensor::{DType, TensorData};
 
 type Read = Result<Vec<ValueId>, OpError>;
@@ -73,7 +73,7 @@ pub fn choose(c: &mut Context<'_, '_>) -> Read {
     if c.build.data(condition).is_some() {
         return choose_constant(c);
     }
-    Ok(vec![c.build.add(Select, &[condition, a, b])?])
+    Ok(vec![c.build.select(condition, [a, b])?])
 }
 
 /// Operand 0, small floats as float32: that has all their values.

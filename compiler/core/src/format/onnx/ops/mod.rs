@@ -4,6 +4,7 @@
 mod activation;
 mod arithmetic;
 pub(super) mod attention;
+mod context;
 mod conv;
 mod conv_transpose;
 mod einsum;
@@ -33,332 +34,239 @@ mod shape;
 mod spatial;
 mod spectrum;
 
-use super::attribute::Attributes;
-use super::build::Builder;
-use crate::graph::ValueId;
-use crate::numeric::small_float;
-use crate::op::OpError;
-use crate::tensor::Tensor;
-use std::sync::Arc;
+pub use context::Context;
 
-/// What the reader of one node sees.
-#[derive(Debug)]
-pub struct Context<'g, 'f> {
-    /// Its attributes.
-    pub attributes: Attributes<'f>,
-    /// Version of the default domain.
-    pub opset: i64,
-    /// Operands; `None` where an optional one is left out.
-    pub operands: Vec<Option<ValueId>>,
-    /// Number of outputs the file names.
-    pub outputs: usize,
-    /// Rows of NonMaxSuppression's result, if the user says.
-    pub nms_rows: Option<usize>,
-    /// Where the operators go.
-    pub build: Builder<'g>,
-}
+use crate::graph::ValueId;
+use crate::op::OpError;
 
 /// Reads a node; the values of its outputs in order.
 pub type ReadFn = fn(&mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError>;
 
-/// ONNX name, and (first opset, reader) in ascending order: the last one not above the model's opset
-/// reads the node.
-type Entry = (&'static str, &'static [(i64, ReadFn)]);
-
-/// All readers, sorted by ONNX name.
-pub const READERS: &[Entry] = &[
-    ("Abs", &[(1, elementwise::abs)]),
-    ("Acos", &[(7, elementwise::acos)]),
-    ("Acosh", &[(9, elementwise::acosh)]),
-    ("Add", &[(1, legacy::add), (7, elementwise::add)]),
-    ("AffineGrid", &[(20, sample::affine_grid)]),
-    ("And", &[(1, legacy::and), (7, logic::and)]),
-    ("ArgMax", &[(1, reduce::arg_max)]),
-    ("ArgMin", &[(1, reduce::arg_min)]),
-    ("Asin", &[(7, elementwise::asin)]),
-    ("Asinh", &[(9, elementwise::asinh)]),
-    ("Atan", &[(7, elementwise::atan)]),
-    ("Atanh", &[(9, elementwise::atanh)]),
-    ("Attention", &[(23, attention::attention)]),
-    ("AveragePool", &[(1, pool::average_pool)]),
-    ("BatchNormalization", &[(1, legacy::batch_normalization), (7, norm::batch_normalization)]),
-    ("BitCast", &[(26, elementwise::bit_cast)]),
-    ("BitShift", &[(11, logic::bit_shift)]),
-    ("BitwiseAnd", &[(18, logic::and)]),
-    ("BitwiseNot", &[(18, logic::not)]),
-    ("BitwiseOr", &[(18, logic::or)]),
-    ("BitwiseXor", &[(18, logic::xor)]),
-    ("BlackmanWindow", &[(17, spectrum::blackman)]),
-    ("Cast", &[(6, elementwise::cast)]),
-    ("CastLike", &[(15, elementwise::cast_like)]),
-    ("CausalConvWithState", &[(26, linear::causal_conv)]),
-    ("Ceil", &[(6, elementwise::ceil)]),
-    ("Celu", &[(12, activation::celu)]),
-    ("CenterCropPad", &[(18, movement::center_crop_pad)]),
-    ("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
-    ("Col2Im", &[(18, indexing::col2im)]),
-    ("Compress", &[(9, known::compress)]),
-    ("Concat", &[(4, movement::concat)]),
-    ("Constant", &[(1, shape::constant)]),
-    ("ConstantOfShape", &[(9, fill::constant_of_shape)]),
-    ("Conv", &[(1, conv::conv)]),
-    ("ConvInteger", &[(10, integer::conv_integer)]),
-    ("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
-    ("Cos", &[(7, elementwise::cos)]),
-    ("Cosh", &[(9, elementwise::cosh)]),
-    ("CumProd", &[(26, fill::cum_prod)]),
-    ("CumSum", &[(11, fill::cum_sum)]),
-    ("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
-    ("DeformConv", &[(19, sample::deform_conv)]),
-    ("DepthToSpace", &[(1, fill::depth_to_space)]),
-    ("DequantizeLinear", &[(10, quantize::dequantize_linear)]),
-    ("Det", &[(11, regions::determinant)]),
-    ("Div", &[(1, legacy::div), (7, elementwise::div)]),
-    ("Dropout", &[(1, shape::dropout)]),
-    ("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
-    ("Einsum", &[(12, einsum::einsum)]),
-    ("Elu", &[(6, activation::elu)]),
-    ("Equal", &[(1, legacy::equal), (7, logic::equal)]),
-    ("Erf", &[(9, elementwise::erf)]),
-    ("Exp", &[(6, elementwise::exp)]),
-    ("Expand", &[(8, fill::expand)]),
-    ("EyeLike", &[(9, fill::eye_like)]),
-    ("Flatten", &[(1, movement::flatten)]),
-    ("Floor", &[(6, elementwise::floor)]),
-    ("GRU", &[(7, recurrent::gru)]),
-    ("Gather", &[(1, movement::gather)]),
-    ("GatherElements", &[(11, indexing::gather_elements)]),
-    ("GatherND", &[(11, indexing::gather_nd)]),
-    ("Gelu", &[(20, activation::gelu)]),
-    ("Gemm", &[(1, conv::gemm)]),
-    ("GlobalAveragePool", &[(1, pool::global_average_pool)]),
-    ("GlobalLpPool", &[(2, pool::global_lp_pool)]),
-    ("GlobalMaxPool", &[(1, pool::global_max_pool)]),
-    ("Greater", &[(1, legacy::greater), (7, logic::greater)]),
-    ("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
-    ("GridSample", &[(16, sample::grid_sample)]),
-    ("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
-    ("HammingWindow", &[(17, spectrum::hamming)]),
-    ("HannWindow", &[(17, spectrum::hann)]),
-    ("HardSigmoid", &[(6, activation::hard_sigmoid)]),
-    ("HardSwish", &[(14, activation::hard_swish)]),
-    ("Hardmax", &[(1, norm::hardmax_1), (13, norm::hardmax_13)]),
-    ("Identity", &[(1, shape::identity)]),
-    ("InstanceNormalization", &[(6, moments::instance)]),
-    ("IsInf", &[(10, logic::is_inf)]),
-    ("IsNaN", &[(9, logic::is_nan)]),
-    ("LRN", &[(1, norm::lrn)]),
-    ("LSTM", &[(7, recurrent::lstm)]),
-    ("LayerNormalization", &[(1, moments::layer)]),
-    ("LeakyRelu", &[(6, elementwise::leaky_relu)]),
-    ("Less", &[(1, legacy::less), (7, logic::less)]),
-    ("LessOrEqual", &[(12, logic::less_or_equal)]),
-    ("LinearAttention", &[(26, linear::linear_attention)]),
-    ("Log", &[(6, elementwise::log)]),
-    ("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
-    ("LpNormalization", &[(1, norm::lp_normalization)]),
-    ("LpPool", &[(2, pool::lp_pool)]),
-    ("MatMul", &[(1, conv::matmul)]),
-    ("MatMulInteger", &[(10, integer::matmul_integer)]),
-    ("Max", &[(6, elementwise::max)]),
-    ("MaxPool", &[(1, pool::max_pool)]),
-    ("MaxUnpool", &[(9, indexing::max_unpool)]),
-    ("Mean", &[(6, elementwise::mean)]),
-    ("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
-    ("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
-    ("Min", &[(6, elementwise::min)]),
-    ("Mish", &[(18, activation::mish)]),
-    ("Mod", &[(10, logic::modulo)]),
-    ("Mul", &[(1, legacy::mul), (7, elementwise::mul)]),
-    ("Neg", &[(6, elementwise::neg)]),
-    ("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
-    ("NonMaxSuppression", &[(10, regions::non_max_suppression)]),
-    ("NonZero", &[(9, known::non_zero)]),
-    ("Not", &[(1, logic::not)]),
-    ("OneHot", &[(9, positions::one_hot)]),
-    ("Or", &[(1, legacy::or), (7, logic::or)]),
-    ("PRelu", &[(1, legacy::prelu), (7, activation::prelu)]),
-    ("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
-    ("Pow", &[(1, legacy::pow), (7, activation::pow)]),
-    ("QLinearConv", &[(10, qlinear::conv)]),
-    ("QLinearMatMul", &[(10, qlinear::matmul)]),
-    ("QuantizeLinear", &[(10, quantize::quantize_linear)]),
-    ("RMSNormalization", &[(23, moments::rms)]),
-    ("RNN", &[(7, recurrent::rnn)]),
-    ("Range", &[(11, fill::range)]),
-    ("Reciprocal", &[(6, activation::reciprocal)]),
-    ("ReduceL1", &[(1, reduce::l1)]),
-    ("ReduceL2", &[(1, reduce::l2)]),
-    ("ReduceLogSum", &[(1, reduce::log_sum)]),
-    ("ReduceLogSumExp", &[(1, reduce::log_sum_exp)]),
-    ("ReduceMax", &[(1, reduce::max)]),
-    ("ReduceMean", &[(1, reduce::mean)]),
-    ("ReduceMin", &[(1, reduce::min)]),
-    ("ReduceProd", &[(1, reduce::product)]),
-    ("ReduceSum", &[(1, reduce::sum)]),
-    ("ReduceSumSquare", &[(1, reduce::sum_square)]),
-    ("Relu", &[(6, elementwise::relu)]),
-    ("Reshape", &[(5, movement::reshape)]),
-    ("Resize", &[(10, resize::upsample), (11, resize::resize)]),
-    ("ReverseSequence", &[(10, positions::reverse_sequence)]),
-    ("RoiAlign", &[(10, regions::roi_align)]),
-    ("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
-    ("Round", &[(11, elementwise::round)]),
-    ("STFT", &[(17, spectrum::stft)]),
-    ("Scatter", &[(9, indexing::scatter_elements)]),
-    ("ScatterElements", &[(11, indexing::scatter_elements)]),
-    ("ScatterND", &[(11, indexing::scatter_nd)]),
-    ("Selu", &[(6, activation::selu)]),
-    ("Shape", &[(1, shape::shape)]),
-    ("Shrink", &[(9, elementwise::shrink)]),
-    ("Sigmoid", &[(6, elementwise::sigmoid)]),
-    ("Sign", &[(9, elementwise::sign)]),
-    ("Sin", &[(7, elementwise::sin)]),
-    ("Sinh", &[(9, elementwise::sinh)]),
-    ("Size", &[(1, fill::size)]),
-    ("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]),
-    ("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
-    ("SoftmaxCrossEntropyLoss", &[(12, loss::softmax_cross_entropy)]),
-    ("Softplus", &[(1, activation::softplus)]),
-    ("Softsign", &[(1, activation::softsign)]),
-    ("SpaceToDepth", &[(1, fill::space_to_depth)]),
-    ("Split", &[(2, movement::split_2), (13, movement::split_13)]),
-    ("Sqrt", &[(6, elementwise::sqrt)]),
-    ("Squeeze", &[(1, movement::squeeze)]),
-    ("Sub", &[(1, legacy::sub), (7, elementwise::sub)]),
-    ("Sum", &[(6, elementwise::sum)]),
-    ("Swish", &[(24, activation::swish)]),
-    ("Tan", &[(7, elementwise::tan)]),
-    ("Tanh", &[(6, elementwise::tanh)]),
-    ("TensorScatter", &[(24, positions::tensor_scatter)]),
-    ("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
-    ("Tile", &[(6, fill::tile)]),
-    ("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
-    ("Transpose", &[(1, movement::transpose)]),
-    ("Trilu", &[(14, fill::trilu)]),
-    ("Unique", &[(11, known::unique)]),
-    ("Unsqueeze", &[(1, movement::unsqueeze)]),
-    ("Upsample", &[(7, resize::upsample)]),
-    ("Where", &[(9, logic::choose)]),
-    ("Xor", &[(1, legacy::xor), (7, logic::xor)]),
-    ("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]),
-    ("com.microsoft::Gelu", &[(1, activation::gelu)]),
-    ("com.microsoft::QGemm", &[(1, qlinear::gemm)]),
-    ("com.microsoft::QLinearAdd", &[(1, qlinear::add)]),
-    ("com.microsoft::QLinearAveragePool", &[(1, qlinear::average_pool)]),
-    ("com.microsoft::QLinearConcat", &[(1, qlinear::concat)]),
-    ("com.microsoft::QLinearGlobalAveragePool", &[(1, qlinear::global_average_pool)]),
-    ("com.microsoft::QLinearLeakyRelu", &[(1, qlinear::leaky_relu)]),
-    ("com.microsoft::QLinearMul", &[(1, qlinear::mul)]),
-    ("com.microsoft::QLinearReduceMean", &[(1, qlinear::reduce_mean)]),
-    ("com.microsoft::QLinearSigmoid", &[(1, qlinear::sigmoid)]),
-    ("com.microsoft::QLinearSoftmax", &[(1, qlinear::softmax)]),
-    ("com.microsoft::QuantizeLinear", &[(1, quantize::quantize_linear)]),
-    ("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
-];
-
-/// The reader of an operator in an opset.
-#[must_use]
-pub fn find(name: &str, opset: i64) -> Option<ReadFn> {
-    let entry = READERS.binary_search_by(|(n, _)| (*n).cmp(name)).ok()?;
-    READERS[entry].1.iter().rev().find(|(since, _)| *since <= opset).map(|(_, read)| *read)
+/// What is known about one ONNX operator.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name, with the domain outside of the default one.
+    pub name: &'static str,
+    /// (first opset, reader) in ascending order: the last one not above the model's opset reads the node.
+    pub versions: &'static [(i64, ReadFn)],
+    /// Whether it sees the scale and zero point of int8 operands. To the others these are plain integers.
+    pub takes_quantized: bool,
 }
 
-impl Context<'_, '_> {
-    /// Operand `i`, required.
-    ///
-    /// # Errors
-    /// It is missing.
-    pub fn operand(&self, i: usize) -> Result<ValueId, OpError> {
-        self.optional(i).ok_or_else(|| OpError::invalid(format!("operand {i} is missing")))
+const fn row(name: &'static str, versions: &'static [(i64, ReadFn)]) -> Row {
+    Row { name, versions, takes_quantized: false }
+}
+
+impl Row {
+    /// An operator that moves int8 elements, or says itself what they stand for.
+    const fn quantized(self) -> Self {
+        Self { takes_quantized: true, ..self }
     }
 
-    /// Operand `i`, if given.
+    /// The reader in an opset.
     #[must_use]
-    pub fn optional(&self, i: usize) -> Option<ValueId> {
-        self.operands.get(i).copied().flatten()
+    pub fn reader(&self, opset: i64) -> Option<ReadFn> {
+        self.versions.iter().rev().find(|(since, _)| *since <= opset).map(|(_, read)| *read)
     }
+}
 
-    /// Data of operand `i`.
-    ///
-    /// # Errors
-    /// Missing, or computed at run time.
-    pub fn constant(&self, i: usize) -> Result<Arc<Tensor>, OpError> {
-        let value = self.operand(i)?;
-        self.build.data(value).ok_or_else(|| {
-            let names = self.build.inputs_behind(value);
-            let is_input = self.build.is_input(value);
-            let how = if is_input { "an input of the model" } else { "computed at run time" };
-            let error =
-                OpError::unsupported(format!("operand {i} is {how}; here it must be constant"));
-            if names.is_empty() {
-                return error;
-            }
-            let flags: Vec<String> =
-                names.iter().map(|name| format!("--input-value {name}=...")).collect();
-            error.help(format!("if it never changes, give its value: {}", flags.join(" ")))
-        })
-    }
+/// All readers, sorted by ONNX name.
+pub const READERS: &[Row] = &[
+    row("Abs", &[(1, elementwise::abs)]),
+    row("Acos", &[(7, elementwise::acos)]),
+    row("Acosh", &[(9, elementwise::acosh)]),
+    row("Add", &[(1, legacy::add), (7, elementwise::add)]),
+    row("AffineGrid", &[(20, sample::affine_grid)]),
+    row("And", &[(1, legacy::and), (7, logic::and)]),
+    row("ArgMax", &[(1, reduce::arg_max)]),
+    row("ArgMin", &[(1, reduce::arg_min)]),
+    row("Asin", &[(7, elementwise::asin)]),
+    row("Asinh", &[(9, elementwise::asinh)]),
+    row("Atan", &[(7, elementwise::atan)]),
+    row("Atanh", &[(9, elementwise::atanh)]),
+    row("Attention", &[(23, attention::attention)]),
+    row("AveragePool", &[(1, pool::average_pool)]),
+    row("BatchNormalization", &[(1, legacy::batch_normalization), (7, norm::batch_normalization)]),
+    row("BitCast", &[(26, elementwise::bit_cast)]),
+    row("BitShift", &[(11, logic::bit_shift)]),
+    row("BitwiseAnd", &[(18, logic::and)]),
+    row("BitwiseNot", &[(18, logic::not)]),
+    row("BitwiseOr", &[(18, logic::or)]),
+    row("BitwiseXor", &[(18, logic::xor)]),
+    row("BlackmanWindow", &[(17, spectrum::blackman)]),
+    row("Cast", &[(6, elementwise::cast)]),
+    row("CastLike", &[(15, elementwise::cast_like)]),
+    row("CausalConvWithState", &[(26, linear::causal_conv)]),
+    row("Ceil", &[(6, elementwise::ceil)]),
+    row("Celu", &[(12, activation::celu)]),
+    row("CenterCropPad", &[(18, movement::center_crop_pad)]),
+    row("Clip", &[(6, elementwise::clip_6), (11, elementwise::clip_11)]),
+    row("Col2Im", &[(18, indexing::col2im)]),
+    row("Compress", &[(9, known::compress)]),
+    row("Concat", &[(4, movement::concat)]).quantized(),
+    row("Constant", &[(1, shape::constant)]),
+    row("ConstantOfShape", &[(9, fill::constant_of_shape)]),
+    row("Conv", &[(1, conv::conv)]),
+    row("ConvInteger", &[(10, integer::conv_integer)]),
+    row("ConvTranspose", &[(1, conv_transpose::conv_transpose)]),
+    row("Cos", &[(7, elementwise::cos)]),
+    row("Cosh", &[(9, elementwise::cosh)]),
+    row("CumProd", &[(26, fill::cum_prod)]),
+    row("CumSum", &[(11, fill::cum_sum)]),
+    row("DFT", &[(17, spectrum::dft_17), (20, spectrum::dft_20)]),
+    row("DeformConv", &[(19, sample::deform_conv)]),
+    row("DepthToSpace", &[(1, fill::depth_to_space)]).quantized(),
+    row("DequantizeLinear", &[(10, quantize::dequantize_linear)]).quantized(),
+    row("Det", &[(11, regions::determinant)]),
+    row("Div", &[(1, legacy::div), (7, elementwise::div)]),
+    row("Dropout", &[(1, shape::dropout)]),
+    row("DynamicQuantizeLinear", &[(11, quantize_plain::dynamic_quantize_linear)]),
+    row("Einsum", &[(12, einsum::einsum)]),
+    row("Elu", &[(6, activation::elu)]),
+    row("Equal", &[(1, legacy::equal), (7, logic::equal)]),
+    row("Erf", &[(9, elementwise::erf)]),
+    row("Exp", &[(6, elementwise::exp)]),
+    row("Expand", &[(8, fill::expand)]).quantized(),
+    row("EyeLike", &[(9, fill::eye_like)]),
+    row("Flatten", &[(1, movement::flatten)]).quantized(),
+    row("Floor", &[(6, elementwise::floor)]),
+    row("GRU", &[(7, recurrent::gru)]),
+    row("Gather", &[(1, movement::gather)]).quantized(),
+    row("GatherElements", &[(11, indexing::gather_elements)]).quantized(),
+    row("GatherND", &[(11, indexing::gather_nd)]).quantized(),
+    row("Gelu", &[(20, activation::gelu)]),
+    row("Gemm", &[(1, conv::gemm)]),
+    row("GlobalAveragePool", &[(1, pool::global_average_pool)]),
+    row("GlobalLpPool", &[(2, pool::global_lp_pool)]),
+    row("GlobalMaxPool", &[(1, pool::global_max_pool)]),
+    row("Greater", &[(1, legacy::greater), (7, logic::greater)]),
+    row("GreaterOrEqual", &[(12, logic::greater_or_equal)]),
+    row("GridSample", &[(16, sample::grid_sample)]),
+    row("GroupNormalization", &[(18, moments::group_18), (21, moments::group_21)]),
+    row("HammingWindow", &[(17, spectrum::hamming)]),
+    row("HannWindow", &[(17, spectrum::hann)]),
+    row("HardSigmoid", &[(6, activation::hard_sigmoid)]),
+    row("HardSwish", &[(14, activation::hard_swish)]),
+    row("Hardmax", &[(1, norm::hardmax_1), (13, norm::hardmax_13)]),
+    row("Identity", &[(1, shape::identity)]).quantized(),
+    row("InstanceNormalization", &[(6, moments::instance)]),
+    row("IsInf", &[(10, logic::is_inf)]),
+    row("IsNaN", &[(9, logic::is_nan)]),
+    row("LRN", &[(1, norm::lrn)]),
+    row("LSTM", &[(7, recurrent::lstm)]),
+    row("LayerNormalization", &[(1, moments::layer)]),
+    row("LeakyRelu", &[(6, elementwise::leaky_relu)]),
+    row("Less", &[(1, legacy::less), (7, logic::less)]),
+    row("LessOrEqual", &[(12, logic::less_or_equal)]),
+    row("LinearAttention", &[(26, linear::linear_attention)]),
+    row("Log", &[(6, elementwise::log)]),
+    row("LogSoftmax", &[(1, norm::log_softmax_1), (13, norm::log_softmax_13)]),
+    row("LpNormalization", &[(1, norm::lp_normalization)]),
+    row("LpPool", &[(2, pool::lp_pool)]),
+    row("MatMul", &[(1, conv::matmul)]),
+    row("MatMulInteger", &[(10, integer::matmul_integer)]),
+    row("Max", &[(6, elementwise::max)]),
+    row("MaxPool", &[(1, pool::max_pool)]).quantized(),
+    row("MaxUnpool", &[(9, indexing::max_unpool)]),
+    row("Mean", &[(6, elementwise::mean)]),
+    row("MeanVarianceNormalization", &[(9, moments::mean_variance)]),
+    row("MelWeightMatrix", &[(17, spectrum::mel_weight_matrix)]),
+    row("Min", &[(6, elementwise::min)]),
+    row("Mish", &[(18, activation::mish)]),
+    row("Mod", &[(10, logic::modulo)]),
+    row("Mul", &[(1, legacy::mul), (7, elementwise::mul)]),
+    row("Neg", &[(6, elementwise::neg)]),
+    row("NegativeLogLikelihoodLoss", &[(12, loss::negative_log_likelihood)]),
+    row("NonMaxSuppression", &[(10, regions::non_max_suppression)]),
+    row("NonZero", &[(9, known::non_zero)]),
+    row("Not", &[(1, logic::not)]),
+    row("OneHot", &[(9, positions::one_hot)]),
+    row("Or", &[(1, legacy::or), (7, logic::or)]),
+    row("PRelu", &[(1, legacy::prelu), (7, activation::prelu)]),
+    row("Pad", &[(2, movement::pad_2), (11, movement::pad_11)]),
+    row("Pow", &[(1, legacy::pow), (7, activation::pow)]),
+    row("QLinearConv", &[(10, qlinear::conv)]).quantized(),
+    row("QLinearMatMul", &[(10, qlinear::matmul)]).quantized(),
+    row("QuantizeLinear", &[(10, quantize::quantize_linear)]),
+    row("RMSNormalization", &[(23, moments::rms)]),
+    row("RNN", &[(7, recurrent::rnn)]),
+    row("Range", &[(11, fill::range)]),
+    row("Reciprocal", &[(6, activation::reciprocal)]),
+    row("ReduceL1", &[(1, reduce::l1)]),
+    row("ReduceL2", &[(1, reduce::l2)]),
+    row("ReduceLogSum", &[(1, reduce::log_sum)]),
+    row("ReduceLogSumExp", &[(1, reduce::log_sum_exp)]),
+    row("ReduceMax", &[(1, reduce::max)]),
+    row("ReduceMean", &[(1, reduce::mean)]),
+    row("ReduceMin", &[(1, reduce::min)]),
+    row("ReduceProd", &[(1, reduce::product)]),
+    row("ReduceSum", &[(1, reduce::sum)]),
+    row("ReduceSumSquare", &[(1, reduce::sum_square)]),
+    row("Relu", &[(6, elementwise::relu)]),
+    row("Reshape", &[(5, movement::reshape)]).quantized(),
+    row("Resize", &[(10, resize::upsample), (11, resize::resize)]),
+    row("ReverseSequence", &[(10, positions::reverse_sequence)]).quantized(),
+    row("RoiAlign", &[(10, regions::roi_align)]),
+    row("RotaryEmbedding", &[(23, attention::rotary_embedding)]),
+    row("Round", &[(11, elementwise::round)]),
+    row("STFT", &[(17, spectrum::stft)]),
+    row("Scatter", &[(9, indexing::scatter_elements)]),
+    row("ScatterElements", &[(11, indexing::scatter_elements)]),
+    row("ScatterND", &[(11, indexing::scatter_nd)]),
+    row("Selu", &[(6, activation::selu)]),
+    row("Shape", &[(1, shape::shape)]),
+    row("Shrink", &[(9, elementwise::shrink)]),
+    row("Sigmoid", &[(6, elementwise::sigmoid)]),
+    row("Sign", &[(9, elementwise::sign)]),
+    row("Sin", &[(7, elementwise::sin)]),
+    row("Sinh", &[(9, elementwise::sinh)]),
+    row("Size", &[(1, fill::size)]),
+    row("Slice", &[(1, movement::slice_1), (10, movement::slice_10)]).quantized(),
+    row("Softmax", &[(1, norm::softmax_1), (13, norm::softmax_13)]),
+    row("SoftmaxCrossEntropyLoss", &[(12, loss::softmax_cross_entropy)]),
+    row("Softplus", &[(1, activation::softplus)]),
+    row("Softsign", &[(1, activation::softsign)]),
+    row("SpaceToDepth", &[(1, fill::space_to_depth)]).quantized(),
+    row("Split", &[(2, movement::split_2), (13, movement::split_13)]).quantized(),
+    row("Sqrt", &[(6, elementwise::sqrt)]),
+    row("Squeeze", &[(1, movement::squeeze)]).quantized(),
+    row("Sub", &[(1, legacy::sub), (7, elementwise::sub)]),
+    row("Sum", &[(6, elementwise::sum)]),
+    row("Swish", &[(24, activation::swish)]),
+    row("Tan", &[(7, elementwise::tan)]),
+    row("Tanh", &[(6, elementwise::tanh)]),
+    row("TensorScatter", &[(24, positions::tensor_scatter)]),
+    row("ThresholdedRelu", &[(10, elementwise::thresholded_relu)]),
+    row("Tile", &[(6, fill::tile)]).quantized(),
+    row("TopK", &[(1, indexing::top_k_1), (10, indexing::top_k_10)]),
+    row("Transpose", &[(1, movement::transpose)]).quantized(),
+    row("Trilu", &[(14, fill::trilu)]).quantized(),
+    row("Unique", &[(11, known::unique)]),
+    row("Unsqueeze", &[(1, movement::unsqueeze)]).quantized(),
+    row("Upsample", &[(7, resize::upsample)]),
+    row("Where", &[(9, logic::choose)]).quantized(),
+    row("Xor", &[(1, legacy::xor), (7, logic::xor)]),
+    row("com.microsoft::DequantizeLinear", &[(1, quantize::dequantize_linear)]).quantized(),
+    row("com.microsoft::Gelu", &[(1, activation::gelu)]),
+    row("com.microsoft::QGemm", &[(1, qlinear::gemm)]).quantized(),
+    row("com.microsoft::QLinearAdd", &[(1, qlinear::add)]).quantized(),
+    row("com.microsoft::QLinearAveragePool", &[(1, qlinear::average_pool)]).quantized(),
+    row("com.microsoft::QLinearConcat", &[(1, qlinear::concat)]).quantized(),
+    row("com.microsoft::QLinearGlobalAveragePool", &[(1, qlinear::global_average_pool)])
+        .quantized(),
+    row("com.microsoft::QLinearLeakyRelu", &[(1, qlinear::leaky_relu)]).quantized(),
+    row("com.microsoft::QLinearMul", &[(1, qlinear::mul)]).quantized(),
+    row("com.microsoft::QLinearReduceMean", &[(1, qlinear::reduce_mean)]).quantized(),
+    row("com.microsoft::QLinearSigmoid", &[(1, qlinear::sigmoid)]).quantized(),
+    row("com.microsoft::QLinearSoftmax", &[(1, qlinear::softmax)]).quantized(),
+    row("com.microsoft::QuantizeLinear", &[(1, quantize::quantize_linear)]),
+    row("com.microsoft::QuickGelu", &[(1, activation::quick_gelu)]),
+];
 
-    /// Operand `i` as constant integers; `None` when it is left out.
-    ///
-    /// # Errors
-    /// Computed at run time, or not integers.
-    pub fn ints(&self, i: usize) -> Result<Option<Vec<i64>>, OpError> {
-        if self.optional(i).is_none() {
-            return Ok(None);
-        }
-        let tensor = self.constant(i)?;
-        tensor
-            .to_i64()
-            .map(Some)
-            .ok_or_else(|| OpError::invalid(format!("operand {i} should hold integers")))
-    }
-
-    /// Operand `i` as one constant float; `None` when it is left out.
-    ///
-    /// # Errors
-    /// Computed at run time, or not one float.
-    pub fn float(&self, i: usize) -> Result<Option<f32>, OpError> {
-        if self.optional(i).is_none() {
-            return Ok(None);
-        }
-        match small_float::to_f32(&self.constant(i)?.data).as_deref() {
-            Some([one]) => Ok(Some(*one)),
-            _other => Err(OpError::invalid(format!("operand {i} should be one float"))),
-        }
-    }
-
-    /// `axis` in `0..rank`, counted from the end when negative.
-    ///
-    /// # Errors
-    /// Out of range.
-    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, OpError> {
-        let wrapped = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
-        usize::try_from(wrapped).ok().filter(|&a| a < rank).ok_or_else(|| {
-            OpError::invalid(format!("axis {axis} does not exist in {rank} dimensions"))
-        })
-    }
-
-    /// Several axes, ascending, each once.
-    ///
-    /// # Errors
-    /// Out of range.
-    pub fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>, OpError> {
-        let mut all: Vec<usize> =
-            axes.iter().map(|&a| self.axis(a, rank)).collect::<Result<_, _>>()?;
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
-    }
-
-    /// One float constant without dimensions.
-    pub fn scalar(&mut self, value: f32) -> Result<ValueId, OpError> {
-        let data = crate::TensorData::F32(vec![value]);
-        let tensor = Tensor::new(crate::Shape(Vec::new()), data);
-        let tensor = tensor.ok_or_else(|| OpError::invalid("a scalar has one element"))?;
-        Ok(self.build.constant(tensor))
-    }
+/// What is known about an operator.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Row> {
+    READERS.binary_search_by(|row| row.name.cmp(name)).ok().and_then(|i| READERS.get(i))
 }
 
 #[cfg(test)]
@@ -367,10 +275,19 @@ mod tests {
 
     #[test]
     fn readers_are_sorted_and_versions_ascend() {
-        assert!(READERS.is_sorted_by(|a, b| a.0 < b.0));
-        for (name, versions) in READERS {
+        assert!(READERS.is_sorted_by(|a, b| a.name < b.name));
+        for Row { name, versions, .. } in READERS {
             assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a.0 < b.0), "{name}");
         }
-        assert!(find("Clip", 5).is_none() && find("Clip", 24).is_some());
+        let clip = find("Clip").expect("known");
+        assert!(clip.reader(5).is_none() && clip.reader(24).is_some());
+    }
+
+    /// What computes on int8 elements must not take codes for numbers, and the other way round.
+    #[test]
+    fn quantization_is_seen_by_what_moves_elements_only() {
+        let takes = |name| find(name).expect("known").takes_quantized;
+        assert!(takes("Reshape") && takes("QLinearConv") && takes("com.microsoft::QGemm"));
+        assert!(!takes("Add") && !takes("QuantizeLinear") && !takes("Cast"));
     }
 }

@@ -5,8 +5,8 @@ use super::Context;
 use super::moments::{centred, mean, per_channel};
 use super::pool::{powers, root};
 use crate::format::onnx::build::Builder;
+use crate::geometry::Padding;
 use crate::graph::ValueId;
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{
     ArgAttributes, ArgMax, AveragePool2d, Cast, Compare, Exp, Log, LogSoftmax, Maximum, Op,

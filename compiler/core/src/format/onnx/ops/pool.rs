@@ -4,8 +4,8 @@ use super::Context;
 use super::activation::whole_power;
 use super::spatial::{Span, Windows};
 use crate::format::onnx::build::Builder;
+use crate::geometry::Ends;
 use crate::graph::ValueId;
-use crate::kernels::window::Ends;
 use crate::numeric::Activation;
 use crate::op::{
     Abs, ArgAttributes, ArgMax, AveragePool2d, Cast, Exp, Gather, Log, MaxPool2d, Mean, Op,

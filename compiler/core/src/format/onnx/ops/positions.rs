@@ -89,7 +89,7 @@ pub fn triangle(c: &mut Context<'_, '_>, x: ValueId, k: ValueId, upper: bool) ->
     let relation = if upper { Relation::GreaterOrEqual } else { Relation::LessOrEqual };
     let is_kept = compare(c, relation, column, diagonal)?;
     let zero = c.build.tensor(Vec::new(), TensorData::zeros(ty.dtype, 1))?;
-    Ok(vec![c.build.add(Select, &[is_kept, x, zero])?])
+    Ok(vec![c.build.select(is_kept, [x, zero])?])
 }
 
 /// Each sequence of the batch with its first elements, as many as operand 1 says, in reverse.

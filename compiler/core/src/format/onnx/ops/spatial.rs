@@ -3,8 +3,8 @@
 
 use super::Context;
 use crate::format::onnx::build::Builder;
+use crate::geometry::{Axis, Ends, Padding};
 use crate::graph::ValueId;
-use crate::kernels::window::{Axis, Ends, Padding};
 use crate::op::{OpError, Range, Slice};
 use crate::tensor::Shape;
 

@@ -3,8 +3,8 @@
 
 use super::Context;
 use crate::format::onnx::tensor;
+use crate::geometry::Padding;
 use crate::graph::ValueId;
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{Cast, Conv2d, FullyConnected, OpError};
 use crate::tensor::TensorData;

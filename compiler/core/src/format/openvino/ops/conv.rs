@@ -3,7 +3,7 @@
 use crate::format::openvino::file::Wire;
 use crate::format::openvino::held::{Call, FIRST, Held};
 use crate::format::openvino::xml::list;
-use crate::kernels::window::{Axis, Ends};
+use crate::geometry::{Axis, Ends};
 use crate::numeric::Activation;
 use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
 

@@ -3,8 +3,9 @@
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::format::openvino::stored::Stored;
-use crate::kernels::combine::Combine;
-use crate::op::{ArgAttributes, Cumulative, Gather, OpError, ScatterElements, ScatterNd, TopK};
+use crate::op::{
+    ArgAttributes, Combine, Cumulative, Gather, OpError, ScatterElements, ScatterNd, TopK,
+};
 use crate::tensor::{Tensor, TensorData};
 
 /// Gather; indices computed at run time are taken as they are.

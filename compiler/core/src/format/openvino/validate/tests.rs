@@ -3,8 +3,8 @@
 use super::validate;
 use crate::diagnostic::Origin;
 use crate::format::openvino::{Precision, Version, WriteOptions, write};
+use crate::geometry::Padding;
 use crate::graph::{Graph, Value};
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{Constant, Conv2d, Input, Op};
 use crate::tensor::{DType, Shape, Tensor, TensorData, TensorType};

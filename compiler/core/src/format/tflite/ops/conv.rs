@@ -1,7 +1,7 @@
 //! Readers of layers with weights.
 
 use super::{OpContext, Reading, activation, extent, padding};
-use crate::kernels::window::Padding;
+use crate::geometry::Padding;
 use crate::numeric::Activation;
 use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
 

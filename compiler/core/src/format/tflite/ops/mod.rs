@@ -11,8 +11,8 @@ mod slice;
 mod unary;
 
 use super::generated as fb;
+use crate::geometry::Padding;
 use crate::graph::ValueId;
-use crate::kernels::window::Padding;
 use crate::numeric::Activation;
 use crate::op::{Op, OpError};
 use crate::tensor::{Tensor, TensorType};
