@@ -11,7 +11,7 @@ use super::{external, inputs, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ReadOptions;
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, OpError};
+use crate::op::{Constant, Op, OpError, Reshape};
 use crate::tensor::Tensor;
 use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto};
 use std::collections::{BTreeMap, BTreeSet};
@@ -226,7 +226,9 @@ impl Reader<'_> {
         let mut outputs = Vec::new();
         for output in &proto.output {
             match scope.get(&output.name) {
-                Some(Entry::Value(value)) => outputs.push(value),
+                Some(Entry::Value(value)) => {
+                    outputs.push(self.output(value, &output.name, &outputs));
+                }
                 Some(Entry::Refused) => {}
                 Some(Entry::Absent) | None => {
                     let message = format!("output \"{}\" is computed by no node", output.name);
@@ -239,6 +241,26 @@ impl Reader<'_> {
             self.problem(Code::MalformedModel, scope.origin().clone(), message);
         }
         self.graph.set_outputs(outputs);
+    }
+}
+
+impl Reader<'_> {
+    /// The value under the output's own name, which an Identity may have given it besides another. An
+    /// input, a constant or an output of another name needs a value of its own for that.
+    fn output(&mut self, value: ValueId, name: &str, before: &[ValueId]) -> ValueId {
+        let Some(node) = self.graph.get(value.node) else { return value };
+        let is_port = matches!(node.op, Op::Input(_) | Op::Constant(_)) || before.contains(&value);
+        let origin = node.origin.clone();
+        let Some(known) = self.graph.value_mut(value).filter(|v| v.name != name) else {
+            return value;
+        };
+        if !is_port {
+            known.name = name.to_string();
+            return value;
+        }
+        let other = Value { name: name.to_string(), ..known.clone() };
+        let alias = Reshape { shape: other.ty.shape.clone() };
+        self.graph.add_with(alias.into(), &[value], vec![other], origin).result(0)
     }
 }
 

@@ -202,8 +202,15 @@ impl<'o> Emitter<'o> {
         if x.dims == dims { x.clone() } else { self.reshape_always(x, dims) }
     }
 
-    /// As [`Emitter::reshape`], a layer even where nothing changes.
+    /// As [`Emitter::reshape`], a layer even where nothing changes. A shape without numbers would be a
+    /// constant without bytes, on which the CPU plugin (2026.4.1) crashes.
     pub fn reshape_always(&mut self, x: &Wire, dims: &[usize]) -> Wire {
+        if dims.is_empty() {
+            let x = if x.dims.is_empty() { self.reshape_always(x, &[1]) } else { x.clone() };
+            let all: Vec<i64> = (0..x.dims.len() as i64).collect();
+            let all = self.ints(&all);
+            return self.one(("Squeeze", 1), Vec::new(), &[&x, &all], x.elem, Vec::new());
+        }
         let shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
         let shape = self.ints(&shape);
         let data = vec![("special_zero", "false".to_string())];

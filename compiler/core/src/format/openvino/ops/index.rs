@@ -6,14 +6,20 @@ use crate::format::openvino::stored::Stored;
 use crate::op::{
     ArgAttributes, Combine, Cumulative, Gather, OpError, ScatterElements, ScatterNd, TopK,
 };
-use crate::tensor::{Tensor, TensorData};
+use crate::tensor::{Shape, Tensor, TensorData};
 
-/// Gather; indices computed at run time are taken as they are.
+/// Gather; indices computed at run time are taken as they are. A batch of one is none: the CPU plugin
+/// (2026.4.1) reads beyond it.
 pub fn gather(call: &mut Call<'_, '_>, op: &Gather) -> Result<Held, OpError> {
-    let (x, indices) = (call.plain(0)?, call.plain(1)?);
+    let (x, mut indices) = (call.plain(0)?, call.plain(1)?);
     let axis = call.e.int(op.axis as i64);
     let dims = call.result()?;
-    let (kind, data) = if op.batch_dims == 0 {
+    let has_batch = x.dims.iter().take(op.batch_dims).any(|&extent| extent != 1);
+    if !has_batch && op.batch_dims > 0 {
+        let picks: Vec<usize> = indices.dims.iter().skip(op.batch_dims).copied().collect();
+        indices = call.e.reshape(&indices, &picks);
+    }
+    let (kind, data) = if !has_batch {
         (("Gather", 1), Vec::new())
     } else {
         (("Gather", 7), vec![("batch_dims", op.batch_dims.to_string())])
@@ -133,7 +139,15 @@ pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
     Ok(vec![values, Held::Tensor { wire: positions, order }])
 }
 
-/// The position of an extremum: TopK of one.
+/// From the last to the first along a dimension.
+fn reversed(call: &mut Call<'_, '_>, x: &Wire, axis: usize) -> Wire {
+    let extent = x.dims.get(axis).copied().unwrap_or(1) as i64;
+    let picks = call.e.ints(&(0..extent).rev().collect::<Vec<_>>());
+    let axis = call.e.int(axis as i64);
+    call.e.one(("Gather", 1), Vec::new(), &[x, &picks, &axis], x.elem, x.dims.clone())
+}
+
+/// The position of an extremum: TopK of one, which finds the first.
 pub fn arg(
     call: &mut Call<'_, '_>,
     op: &ArgAttributes,
@@ -141,6 +155,8 @@ pub fn arg(
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
+    let extent = x.dims.get(axis).copied().unwrap_or(1);
+    let x = if op.last { reversed(call, &x, axis) } else { x };
     let one = call.e.int(1);
     let mut dims = x.dims.clone();
     if let Some(extent) = dims.get_mut(axis) {
@@ -154,7 +170,13 @@ pub fn arg(
     ];
     let outputs = vec![(x.elem, dims.clone()), (Elem::I32, dims.clone())];
     let layer = call.e.layer(("TopK", 3), data, &[&x, &one], outputs);
-    let wire = Wire { port: Port { layer, output: 1 }, elem: Elem::I32, dims };
+    let mut wire = Wire { port: Port { layer, output: 1 }, elem: Elem::I32, dims };
+    if op.last {
+        let shape = Shape(vec![1; wire.dims.len()]);
+        let data = Tensor { shape, data: TensorData::I32(vec![extent as i32 - 1]) };
+        let end = call.e.constant(&Stored { data, factor: None, is_exact: true })?;
+        wire = call.e.binary("Subtract", &end, &wire)?;
+    }
     let kept = Held::Tensor { wire, order }.materialised(call.e)?;
     let result = call.result()?;
     let wire = call.e.reshape(&kept, &result);
