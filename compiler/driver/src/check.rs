@@ -41,20 +41,30 @@ pub struct Answer {
     pub reason: String,
 }
 
-/// Asks the compiler's target about every operator, then compiles, without keeping the result.
+/// Asks the compiler's target about every operator that can be read, then compiles, without keeping the
+/// result.
 ///
 /// # Errors
-/// The model cannot be read, or an option is wrong: then there is nothing to ask about.
+/// Nothing of the model can be read, or an option is wrong: then there is nothing to ask about.
 pub fn check(compiler: &Compiler<'_>) -> Result<Check, Diagnostics> {
     let target = compiler.target()?;
     compiler.check_options()?;
-    let graph = compiler.graph()?;
+    let (graph, unread) = compiler.graph_partly()?;
     let core = compiler.options().core.into();
     let answers = capability::survey(&graph, target, core);
     let operators = answers.into_iter().map(|(id, support)| answer(&graph, id, support)).collect();
-    let (notes, problems) = match compiler.compile() {
-        Ok(output) => (output.report.notes, Vec::new()),
-        Err(problems) => (Vec::new(), problems.0.iter().map(ToString::to_string).collect()),
+    let text = |problems: &Diagnostics| problems.0.iter().map(ToString::to_string).collect();
+    let (notes, problems) = if unread.0.is_empty() {
+        match compiler.compile() {
+            Ok(output) => (output.report.notes, Vec::new()),
+            Err(problems) => (Vec::new(), text(&problems)),
+        }
+    } else {
+        let mut all = unread;
+        if let Err(problems) = capability::unsupported(&graph, target, core) {
+            all.0.extend(problems.0);
+        }
+        (Vec::new(), text(&all))
     };
     Ok(Check {
         model: compiler.file_name().to_string(),

@@ -157,21 +157,32 @@ impl<'a> Compiler<'a> {
     /// # Errors
     /// All problems the reader finds.
     pub fn graph(&self) -> Result<Graph, Diagnostics> {
+        format::read(self.bytes, &self.read_options())
+    }
+
+    /// Reads what can be read of the model, with the problems of the rest.
+    ///
+    /// # Errors
+    /// Nothing of it can be read.
+    pub(crate) fn graph_partly(&self) -> Result<(Graph, Diagnostics), Diagnostics> {
+        format::read_partly(self.bytes, &self.read_options())
+    }
+
+    fn read_options(&self) -> format::ReadOptions {
         let mut input_shapes = std::collections::BTreeMap::new();
         for given in &self.options.input_shapes {
             input_shapes.insert(given.name.clone(), given.shape.clone());
         }
         let values = self.options.input_values.iter();
         let input_values = values.map(|v| (v.name.clone(), v.tensor())).collect();
-        let options = format::ReadOptions {
+        format::ReadOptions {
             file: self.file.clone(),
             input_shapes,
             input_values,
             nms_rows: self.options.nms_rows.map(usize::from),
             io_layout: self.options.io_layout.into(),
             external: self.external.clone(),
-        };
-        format::read(self.bytes, &options)
+        }
     }
 
     /// The file as it describes itself, also when it cannot be compiled.

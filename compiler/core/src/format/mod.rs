@@ -90,15 +90,38 @@ pub fn external_files(bytes: &[u8]) -> Vec<String> {
 /// # Errors
 /// What the format's reader finds.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    let (mut graph, layout) = match recognise(bytes, &options.file)? {
+    let layout = match recognise(bytes, &options.file)? {
+        Format::TfLite => Layout::ChannelsLast,
+        Format::Onnx => Layout::ChannelsFirst,
+    };
+    let mut graph = finished(read_partly(bytes, options)?)?;
+    io_layout::apply(&mut graph, layout, options.io_layout.unwrap_or(layout));
+    Ok(graph)
+}
+
+/// Reads what can be read of a model, for questions about its operators, with the problems of the rest.
+///
+/// # Errors
+/// Nothing of it can be read.
+pub fn read_partly(
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> Result<(Graph, Diagnostics), Diagnostics> {
+    match recognise(bytes, &options.file)? {
         Format::TfLite if options.nms_rows.is_some() => {
             let origin = Origin { file: options.file.clone(), ..Origin::default() };
-            return Err(no_suppression(origin).into());
+            Err(no_suppression(origin).into())
         }
-        Format::TfLite => (tflite::read(bytes, options)?, Layout::ChannelsLast),
-        Format::Onnx => (onnx::read(bytes, options)?, Layout::ChannelsFirst),
-    };
-    io_layout::apply(&mut graph, layout, options.io_layout.unwrap_or(layout));
+        Format::TfLite => tflite::read_partly(bytes, options),
+        Format::Onnx => onnx::read_partly(bytes, options),
+    }
+}
+
+/// A graph that was read without problems, verified.
+fn finished((mut graph, problems): (Graph, Diagnostics)) -> Result<Graph, Diagnostics> {
+    problems.into_result(())?;
+    graph.remove_dead();
+    crate::graph::verify::verify(&graph)?;
     Ok(graph)
 }
 

@@ -25,6 +25,6 @@ mod wire;
 
 pub use external::external_files;
 pub use flow::operators as flow_operators;
-pub use read::{OPSETS, read};
+pub use read::{OPSETS, read, read_partly};
 pub use summary::summary;
 pub use wire::recognise;

@@ -9,7 +9,7 @@ use super::scope::{Entry, Scope};
 use super::wire::WireError;
 use super::{external, inputs, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::ReadOptions;
+use crate::format::{ReadOptions, finished};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Op, OpError, Reshape};
 use crate::tensor::Tensor;
@@ -51,6 +51,17 @@ pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostic
 /// Not an ONNX file; a damaged one; operators, types or dynamic shapes that are not supported.
 /// All problems are reported together, but those that only follow from another.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
+    finished(read_partly(bytes, options)?)
+}
+
+/// Reads what can be read of a model, with the problems of the rest.
+///
+/// # Errors
+/// Not an ONNX file, or a damaged one: nothing of it can be read.
+pub fn read_partly(
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> Result<(Graph, Diagnostics), Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
     let mut model = open(bytes, &file)?;
     external::embed(&mut model, &options.external, &file)?;
@@ -78,10 +89,8 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
         looked_through: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
-    reader.run(graph, file)?;
-    reader.graph.remove_dead();
-    crate::graph::verify::verify(&reader.graph)?;
-    Ok(reader.graph)
+    let problems = reader.run(graph, file);
+    Ok((reader.graph, problems))
 }
 
 /// The version of the default domain in a list of imports.
@@ -141,7 +150,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn run(&mut self, proto: &GraphProto, file: Origin) -> Result<(), Diagnostics> {
+    fn run(&mut self, proto: &GraphProto, file: Origin) -> Diagnostics {
         let mut scope = Scope::top(file, self.opset);
         self.read_initializers(proto, &mut scope);
         inputs::read(self, proto, &mut scope);
@@ -152,7 +161,7 @@ impl Reader<'_> {
         self.read_outputs(proto, &scope);
         // What is missing altogether comes first.
         self.problems.0.sort_by_key(|d| d.code != Code::UnknownOperator);
-        std::mem::take(&mut self.problems).merged().into_result(())
+        std::mem::take(&mut self.problems).merged()
     }
 
     pub fn problem(&mut self, code: Code, origin: Origin, message: impl Into<String>) {

@@ -13,5 +13,5 @@ mod table;
 mod tensor;
 
 pub use crate::format::ReadOptions;
-pub use read::read;
+pub use read::{read, read_partly};
 pub use summary::{recognise, summary};

@@ -7,7 +7,7 @@ use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
 use super::table::TensorEntry;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::ReadOptions;
+use crate::format::{ReadOptions, finished};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Op, OpError, Signature};
 use crate::tensor::DType;
@@ -18,9 +18,20 @@ use crate::tensor::DType;
 /// Not a TFLite file; a damaged one; operators, types or dynamic shapes that are not supported.
 /// All problems are reported together, but those that only follow from another.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
+    finished(read_partly(bytes, options)?)
+}
+
+/// Reads what can be read of a model, with the problems of the rest.
+///
+/// # Errors
+/// Not a TFLite file, or a damaged one: nothing of it can be read.
+pub fn read_partly(
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> Result<(Graph, Diagnostics), Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
     let model = open(bytes, &file)?;
-    Reader::new(model, options, file)?.run()
+    Ok(Reader::new(model, options, file)?.run())
 }
 
 /// What is known while a file is read.
@@ -57,7 +68,7 @@ impl<'a> Reader<'a> {
         Ok(Self { model, subgraph, options, file, graph, tensors, is_dangling: false, problems })
     }
 
-    fn run(mut self) -> Result<Graph, Diagnostics> {
+    fn run(mut self) -> (Graph, Diagnostics) {
         self.refuse_unknown_operators();
         self.read_tensors();
         self.read_inputs();
@@ -65,10 +76,7 @@ impl<'a> Reader<'a> {
             self.read_operator(index);
         }
         self.read_outputs();
-        std::mem::take(&mut self.problems).merged().into_result(())?;
-        self.graph.remove_dead();
-        crate::graph::verify::verify(&self.graph)?;
-        Ok(self.graph)
+        (self.graph, self.problems.merged())
     }
 
     pub fn problem(&mut self, code: Code, origin: Origin, message: impl Into<String>) {
