@@ -148,7 +148,10 @@ fn read_npy(path: &Path) -> Vec<f32> {
     if let Ok(array) = ArrayD::<i32>::read_npy(bytes.as_slice()) {
         return array.iter().map(|&x| x as f32).collect();
     }
-    let array = ArrayD::<i64>::read_npy(bytes.as_slice()).expect("float32, int32 or int64");
+    if let Ok(array) = ArrayD::<bool>::read_npy(bytes.as_slice()) {
+        return array.iter().map(|&x| f32::from(u8::from(x))).collect();
+    }
+    let array = ArrayD::<i64>::read_npy(bytes.as_slice()).expect("float32, int32, int64 or bool");
     array.iter().map(|&x| x as f32).collect()
 }
 

@@ -67,10 +67,7 @@ fn numbers(want: &Raw, got: &[u8]) -> Option<String> {
     let bad: Vec<usize> =
         (0..pairs.len()).filter(|&i| !agrees(element, pairs[i].0, pairs[i].1)).collect();
     let &first = bad.first()?;
-    let real = |n: Number| match n {
-        Number::Int(n) => n as f64,
-        Number::Float(x) => x,
-    };
+    let real = Number::real;
     let apart = pairs.iter().map(|(g, w)| (real(*g) - real(*w)).abs());
     let largest = apart.fold(0.0f64, |a, b| if b.is_nan() { a } else { a.max(b) });
     let list = |which: &dyn Fn(&(Number, Number)) -> Number| {

@@ -120,6 +120,17 @@ impl Element {
     }
 }
 
+impl Number {
+    /// As a real number.
+    #[must_use]
+    pub fn real(self) -> f64 {
+        match self {
+            Number::Int(n) => n as f64,
+            Number::Float(x) => x,
+        }
+    }
+}
+
 /// The value of a float of at most 32 bits.
 fn float(raw: u32, exponent: u32, mantissa: u32, special: Special) -> f64 {
     if special == Special::Scale {

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod element;
+pub mod ir;
 pub mod rules;
 pub mod run;
 pub mod suite;

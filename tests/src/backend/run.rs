@@ -96,17 +96,26 @@ fn guarded(test: &Test, data: &Data, folder: &Path) -> Result<Compiled, Verdict>
     }
 }
 
-/// Compiles and writes the C files. Where the compiler advises to give the value of an input, or the
-/// number of rows of a result, that is done, as a user would.
+/// Compiles and writes the C files.
 fn compile(data: &Data, name: &str, folder: &Path) -> Result<Compiled, Verdict> {
-    let mut options = Options { name: Some(name.into()), ..Options::default() };
+    let options = Options { name: Some(name.into()), ..Options::default() };
+    let (output, bound) = as_advised(data, options)?;
+    emitted(data, name, folder, output, bound)
+}
+
+/// Compiles. Where the compiler advises to give the value of an input, or the number of rows of a
+/// result, that is done, as a user would; the second result says where.
+///
+/// # Errors
+/// The compiler refuses and has no such advice.
+pub fn as_advised(data: &Data, mut options: Options) -> Result<(Output, Vec<String>), Verdict> {
     let shapes = data.open_shapes().into_iter();
     options.input_shapes = shapes.map(|(name, shape)| InputShape { name, shape }).collect();
     let mut bound: Vec<String> = Vec::new();
-    let output = loop {
+    loop {
         let compiler = Compiler::new(&data.bytes, options.clone()).file("model.onnx");
         let diagnostics = match compiler.compile() {
-            Ok(output) => break output,
+            Ok(output) => return Ok((output, bound)),
             Err(diagnostics) => diagnostics,
         };
         let more = advised(&diagnostics, data, &bound);
@@ -122,8 +131,7 @@ fn compile(data: &Data, name: &str, folder: &Path) -> Result<Compiled, Verdict> 
             options.input_values.push(value);
             bound.push(name);
         }
-    };
-    emitted(data, name, folder, output, bound)
+    }
 }
 
 /// Inputs whose value the compiler asks for, as far as they are small and not given yet.

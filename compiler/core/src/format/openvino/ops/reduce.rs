@@ -1,5 +1,6 @@
 //! Reductions, in whatever order their operand lies.
 
+use crate::format::openvino::file::Elem;
 use crate::format::openvino::held::{Call, Held};
 use crate::op::{OpError, ReduceAttributes};
 
@@ -18,6 +19,11 @@ pub fn reduce(
     op: &ReduceAttributes,
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
+    let kind = match (kind, x.elem) {
+        ("ReduceMax", Elem::Bool) => "ReduceLogicalOr",
+        ("ReduceMin", Elem::Bool) => "ReduceLogicalAnd",
+        (numbers, _) => numbers,
+    };
     let mut axes: Vec<usize> = op.axes.iter().filter_map(|&a| order.get(a).copied()).collect();
     axes.sort_unstable();
     axes.dedup();
