@@ -54,10 +54,10 @@ fn wide_type(value: &Value) -> DType {
 }
 
 fn elements(data: &TensorData, to: DType) -> Option<TensorData> {
-    match to {
-        DType::F32 => small_float::to_f32(data).map(TensorData::F32),
-        integer => TensorData::from_i128(integer, &data.to_i128()?),
+    if to == DType::F32 {
+        return small_float::to_f32(data).map(TensorData::F32);
     }
+    TensorData::from_i128(to, &data.to_i128()?)
 }
 
 /// Inputs of bytes stay: cameras give them, and files have them. Who does not convert them reads int32.

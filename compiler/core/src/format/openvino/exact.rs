@@ -23,10 +23,10 @@ pub fn before_logarithms(graph: &Graph) -> BTreeSet<ValueId> {
     }
     while let Some(value) = open.pop() {
         let Some(node) = graph.get(value.node).filter(|_| seen.insert(value)) else { continue };
-        match &node.op {
-            Op::Constant(_) => drop(found.insert(value)),
-            op if keeps_relative_errors_small(op) => {}
-            _sum => open.extend(graph.operands(value.node)),
+        if let Op::Constant(_) = node.op {
+            found.insert(value);
+        } else if !keeps_relative_errors_small(&node.op) {
+            open.extend(graph.operands(value.node));
         }
     }
     found

@@ -348,10 +348,8 @@ pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Resul
     if let Op::Quantize(_) | Op::Dequantize(_) = op {
         return Ok(Form { layers: Vec::new(), rewrites: vec!["real numbers"], notes: Vec::new() });
     }
-    let wide = match op {
-        Op::Cast(cast) => Op::from(Cast { to: cast.to.widened() }),
-        other => other.clone(),
-    };
+    let wide =
+        if let Op::Cast(cast) = op { Op::from(Cast { to: cast.to.widened() }) } else { op.clone() };
     let mut call = Call { e: &mut e, s: signature, held };
     for held in ops::emit(&wide, &mut call)? {
         held.materialised(&mut e)?;
