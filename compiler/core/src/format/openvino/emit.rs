@@ -211,9 +211,15 @@ impl<'o> Emitter<'o> {
             let all = self.ints(&all);
             return self.one(("Squeeze", 1), Vec::new(), &[&x, &all], x.elem, Vec::new());
         }
-        let shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+        let mut shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+        // The stick's compiler takes batches apart: 0 stands for as many as there are.
+        let batch = x.dims.first().filter(|&&d| d > 1 && dims.first() == Some(&d));
+        let is_split = self.is_myriad() && batch.is_some() && !dims.contains(&0);
+        if let Some(first) = shape.first_mut().filter(|_| is_split) {
+            *first = 0;
+        }
         let shape = self.ints(&shape);
-        let data = vec![("special_zero", "false".to_string())];
+        let data = vec![("special_zero", is_split.to_string())];
         self.one(("Reshape", 1), data, &[x, &shape], x.elem, dims.to_vec())
     }
 

@@ -151,12 +151,32 @@ pub fn write(graph: &Graph, options: &WriteOptions) -> Result<Files, Diagnostics
             Err(error) => problems.push(place(error, graph, id)),
         }
     }
+    let is_used = |&id: &NodeId| {
+        let value = id.result(0);
+        !graph.users(value).is_empty() || graph.outputs().contains(&value)
+    };
+    if e.is_myriad() && !graph.inputs().iter().any(is_used) {
+        let message = "the stick's compiler takes no network whose outputs depend on no input";
+        problems.push(Diagnostic::new(Code::TargetUnsupported, Origin::default(), message));
+    }
+    if e.is_myriad() && graph.inputs().iter().any(|&id| has_batch(graph, id)) {
+        e.notes.insert(BATCHES.to_string());
+    }
     if e.is_myriad() && !exact.is_empty() {
         e.notes.insert(exact::ON_THE_STICK.to_string());
     }
     problems.into_result(())?;
     outputs(&mut e, graph, &values)?;
     finish(e)
+}
+
+/// What the user of the stick should know about batches.
+const BATCHES: &str = "the stick's compiler takes a batch of inputs apart, and refuses networks that mix \
+    its elements; a batch of 1 is safe";
+
+fn has_batch(graph: &Graph, input: NodeId) -> bool {
+    let shape = graph.value(input.result(0)).map(|v| &v.ty.shape.0);
+    shape.is_some_and(|dims| dims.len() > 1 && dims.first().is_some_and(|&d| d > 1))
 }
 
 fn place(error: OpError, graph: &Graph, id: NodeId) -> Diagnostic {

@@ -77,8 +77,23 @@ fn four(dims: &[usize], what: &str) -> Result<[usize; 4], OpError> {
     dims.try_into().map_err(|_| OpError::invalid(format!("{what} should have 4 dimensions")))
 }
 
+/// The stick's compiler takes no weights that are computed. Before the passes ran nobody can know.
+fn known_weights(call: &Call<'_, '_>) -> Result<(), OpError> {
+    let layers = call.e.network.layers.len();
+    if let Held::Tensor { wire, .. } = call.operand(1)?
+        && call.e.is_myriad()
+        && wire.port.layer < layers
+    {
+        return Err(OpError::unsupported(
+            "the stick's compiler wants constant weights; these are computed at run time",
+        ));
+    }
+    Ok(())
+}
+
 /// Convolution, or GroupConvolution.
 pub fn conv2d(call: &mut Call<'_, '_>, op: &Conv2d) -> Result<Held, OpError> {
+    known_weights(call)?;
     let ([_, h, w, c], [o, kh, kw, i]) =
         (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
@@ -105,6 +120,7 @@ fn grouped(call: &mut Call<'_, '_>, i: usize, dims: &[usize; 5]) -> Result<Optio
 
 /// DepthwiseConv2d: every channel is a group.
 pub fn depthwise(call: &mut Call<'_, '_>, op: &DepthwiseConv2d) -> Result<Held, OpError> {
+    known_weights(call)?;
     let ([_, h, w, c], [_, kh, kw, o]) =
         (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let y = Spatial::new(h, kh, op.stride.0, op.dilation.0, op.padding.rows())?;
@@ -161,6 +177,7 @@ fn convolution(
 /// ConvolutionBackpropData. What the full result has beyond the wanted one is cut off as padding; what
 /// it lacks is added as output padding.
 pub fn transposed(call: &mut Call<'_, '_>, op: &TransposeConv) -> Result<Held, OpError> {
+    known_weights(call)?;
     let ([n, h, w, _], [o, kh, kw, _]) =
         (four(&call.dims(0)?, "the input")?, four(&call.dims(1)?, "weights")?);
     let axis = |input: usize, kernel: usize, stride: usize, output: usize, ends: Ends| {

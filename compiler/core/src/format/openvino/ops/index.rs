@@ -1,5 +1,6 @@
 //! Operators about positions.
 
+use super::logic::real_on_stick;
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::format::openvino::stored::Stored;
@@ -29,6 +30,9 @@ pub fn gather(call: &mut Call<'_, '_>, op: &Gather) -> Result<Held, OpError> {
 
 /// CumSum; there is no running product.
 pub fn cumulative(call: &mut Call<'_, '_>, op: &Cumulative) -> Result<Held, OpError> {
+    if call.e.is_myriad() {
+        return Err(OpError::unsupported("the stick's plugin has no CumSum"));
+    }
     if op.combine != Combine::Sum {
         return Err(OpError::unsupported("only running sums have a form in an OpenVINO file"));
     }
@@ -107,6 +111,9 @@ pub fn scatter_nd(call: &mut Call<'_, '_>, op: &ScatterNd) -> Result<Held, OpErr
             "a scatter that combines needs opset15, which the stick does not read",
         ));
     }
+    if call.e.is_myriad() {
+        return Err(OpError::unsupported("the stick's plugin has no ScatterNDUpdate"));
+    }
     let x = call.plain(0)?;
     let dims = x.dims.clone();
     let at = indices(call, 1, |k| dims.get(k).copied().unwrap_or(1))?;
@@ -118,6 +125,8 @@ pub fn scatter_nd(call: &mut Call<'_, '_>, op: &ScatterNd) -> Result<Held, OpErr
 /// TopK.
 pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
     let (x, order) = call.any(0)?;
+    let own = x.elem;
+    let x = real_on_stick(call, x);
     let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
     let k = call.e.int(op.k as i64);
     let mut dims = x.dims.clone();
@@ -135,7 +144,8 @@ pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
     let wire = |output, elem| Wire { port: Port { layer, output }, elem, dims: dims.clone() };
     let elem = call.e.elem(op.index)?;
     let positions = call.e.convert(&wire(1, Elem::I32), elem);
-    let values = Held::Tensor { wire: wire(0, x.elem), order: order.clone() };
+    let values = call.e.convert(&wire(0, x.elem), own);
+    let values = Held::Tensor { wire: values, order: order.clone() };
     Ok(vec![values, Held::Tensor { wire: positions, order }])
 }
 

@@ -2,7 +2,7 @@
 //! layers.
 
 use super::elementwise::{aligned, plain_binary, unary};
-use crate::format::openvino::file::Elem;
+use crate::format::openvino::file::{Elem, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::op::{Bitwise, Compare, Connective, Function, Mod, OpError, Relation};
 use crate::tensor::DType;
@@ -28,6 +28,9 @@ pub fn bitwise(call: &mut Call<'_, '_>, op: &Bitwise) -> Result<Held, OpError> {
     if call.s.operand(0)?.dtype() != DType::Bool {
         return Err(OpError::unsupported("bits of integers have no form in an OpenVINO file"));
     }
+    if call.e.is_myriad() {
+        return connective_of_numbers(call, op.connective);
+    }
     let kind = match op.connective {
         Connective::And => "LogicalAnd",
         Connective::Or => "LogicalOr",
@@ -36,28 +39,73 @@ pub fn bitwise(call: &mut Call<'_, '_>, op: &Bitwise) -> Result<Held, OpError> {
     truth(call, kind)
 }
 
+/// The stick's compiler mixes up the types of truth values that come from several layers: as 0 and 1 they
+/// are real numbers.
+fn connective_of_numbers(call: &mut Call<'_, '_>, connective: Connective) -> Result<Held, OpError> {
+    let ([a, b], order) = aligned(call)?;
+    let (a, b) = (call.e.convert(&a, Elem::F32), call.e.convert(&b, Elem::F32));
+    let (kind, how) = match connective {
+        Connective::And => ("Multiply", "a * b > 0.5"),
+        Connective::Or => ("Maximum", "Maximum(a, b) > 0.5"),
+        Connective::Xor => ("SquaredDifference", "(a - b)^2 > 0.5"),
+    };
+    let number = call.e.binary(kind, &a, &b)?;
+    let half = call.e.scalar(0.5, number.dims.len());
+    let wire = relation(call, "Greater", &number, &half)?;
+    call.rewritten(how);
+    Ok(Held::Tensor { wire, order })
+}
+
 fn truth(call: &mut Call<'_, '_>, kind: &'static str) -> Result<Held, OpError> {
     let ([a, b], order) = aligned(call)?;
-    let like = call.e.binary(kind, &a, &b)?;
+    let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
+    Ok(Held::Tensor { wire: relation(call, kind, &a, &b)?, order })
+}
+
+/// The stick compares and chooses real numbers only: integers become float16 there.
+pub fn real_on_stick(call: &mut Call<'_, '_>, x: Wire) -> Wire {
+    if !call.e.is_myriad() || !matches!(x.elem, Elem::I32 | Elem::I64 | Elem::U8) {
+        return x;
+    }
+    call.rewritten("of real numbers: the stick holds integers above 2048 only roughly");
+    call.e.convert(&x, Elem::F32)
+}
+
+fn relation(
+    call: &mut Call<'_, '_>,
+    kind: &'static str,
+    a: &Wire,
+    b: &Wire,
+) -> Result<Wire, OpError> {
+    let like = call.e.binary(kind, a, b)?;
     // The helper thinks of numbers.
     let layer = call.e.network.layers.get_mut(like.port.layer);
     if let Some((elem, _)) = layer.and_then(|l| l.outputs.first_mut()) {
         *elem = Elem::Bool;
     }
-    let wire = crate::format::openvino::file::Wire { elem: Elem::Bool, ..like };
-    Ok(Held::Tensor { wire, order })
+    Ok(Wire { elem: Elem::Bool, ..like })
 }
 
 /// condition ? a : b.
 pub fn select(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
     let (condition, a, b) = (call.plain(0)?, call.plain(1)?, call.plain(2)?);
+    let elem = a.elem;
+    let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
     let data = vec![("auto_broadcast", "numpy".to_string())];
     let dims = call.result()?;
-    Ok(Held::plain(call.e.one(("Select", 1), data, &[&condition, &a, &b], a.elem, dims)))
+    let wire = call.e.one(("Select", 1), data, &[&condition, &a, &b], a.elem, dims);
+    Ok(Held::plain(call.e.convert(&wire, elem)))
 }
 
 /// A remainder. The stick's plugin makes Sign of Mod, which it does not have.
 pub fn modulo(call: &mut Call<'_, '_>, op: &Mod) -> Result<Held, OpError> {
+    if !op.truncated && call.e.is_myriad() {
+        let ([a, b], order) = aligned(call)?;
+        let elem = a.elem;
+        let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
+        let wire = call.e.binary("FloorMod", &a, &b)?;
+        return Ok(Held::Tensor { wire: call.e.convert(&wire, elem), order });
+    }
     if !op.truncated {
         return plain_binary(call, "FloorMod");
     }

@@ -19,6 +19,9 @@ pub fn reduce(
     op: &ReduceAttributes,
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
+    if x.elem == Elem::Bool && call.e.is_myriad() {
+        return Err(OpError::unsupported("the stick's compiler does not reduce truth values"));
+    }
     let kind = match (kind, x.elem) {
         ("ReduceMax", Elem::Bool) => "ReduceLogicalOr",
         ("ReduceMin", Elem::Bool) => "ReduceLogicalAnd",

@@ -169,8 +169,13 @@ pub fn infer(layer: &Layer, known: &[Known<'_>]) -> Result<Vec<Type>, String> {
 
 /// Results of Reshape and Transpose.
 fn rearranged(o: &Operands<'_>) -> Result<Vec<usize>, String> {
-    let (x, given) = (o.dims(0)?, o.extents(1)?);
+    let (x, mut given) = (o.dims(0)?, o.extents(1)?);
     if o.layer.kind == "Reshape" {
+        if o.flag("special_zero")? {
+            for (i, extent) in given.iter_mut().enumerate().filter(|(_, extent)| **extent == 0) {
+                *extent = at(&x, i)?;
+            }
+        }
         if x.iter().product::<usize>() != given.iter().product::<usize>() {
             return Err(format!("{x:?} and {given:?} have different numbers of elements"));
         }
