@@ -222,7 +222,7 @@ fn port(
         value.ty.dtype.name()
     };
     Some(NetworkPort {
-        name: value.name.clone(),
+        name: ir::port_name(&value.name),
         dtype,
         shape: value.ty.shape.0.clone(),
         quant: options.quantization.get(&value.name).map(|(_, quant)| quant.clone()),

@@ -184,6 +184,12 @@ fn place(error: OpError, graph: &Graph, id: NodeId) -> Diagnostic {
     error.into_diagnostic(origin)
 }
 
+/// The name of an input or output in the file: what XML cannot hold is replaced.
+#[must_use]
+pub fn port_name(name: &str) -> String {
+    xml::clean(name)
+}
+
 /// Parameter, and for bytes the arithmetic that makes real numbers of them.
 fn input(e: &mut Emitter<'_>, graph: &Graph, id: NodeId) -> Result<Held, OpError> {
     let value =

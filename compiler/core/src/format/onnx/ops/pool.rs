@@ -22,10 +22,12 @@ pub fn average_pool(c: &mut Context<'_, '_>) -> Read {
     let (x, mut windows) = window(c)?;
     let rank = c.build.shape(x).len();
     let mut last = c.build.channels_last(x)?;
-    if include {
-        last = with_zeros(&mut c.build, last, &mut windows)?;
-    }
+    // What ceil_mode adds does not count.
+    let counted: Vec<(usize, usize)> = windows.0.iter().map(Span::pads).collect();
     apply_ceil_mode(c, &mut windows)?;
+    if include {
+        last = with_zeros(&mut c.build, last, &mut windows, &counted)?;
+    }
     let y = pooled(&mut c.build, last, &windows, |a| AveragePool2d(a).into())?;
     Ok(vec![c.build.channels_first(y, rank)?])
 }
@@ -56,7 +58,8 @@ pub fn lp_pool(c: &mut Context<'_, '_>) -> Read {
     let b = &mut c.build;
     let powers = powers(b, x, p)?;
     let last = b.channels_last(powers)?;
-    let last = with_zeros(b, last, &mut windows)?;
+    let all: Vec<(usize, usize)> = windows.0.iter().map(Span::pads).collect();
+    let last = with_zeros(b, last, &mut windows, &all)?;
     let mean = pooled(b, last, &windows, |a| AveragePool2d(a).into())?;
     let taps: usize = windows.0.iter().map(|s| s.kernel).product();
     let sum = b.scaled(mean, taps as f32)?;
@@ -110,16 +113,22 @@ fn window(c: &Context<'_, '_>) -> Result<(ValueId, Windows), OpError> {
     Ok((x, windows))
 }
 
-/// Zeros in place of the padding, which then counts.
-fn with_zeros(b: &mut Builder<'_>, last: ValueId, windows: &mut Windows) -> Made {
+/// Zeros in place of the padding, which then counts; what is beyond `counted` stays padding.
+fn with_zeros(
+    b: &mut Builder<'_>,
+    last: ValueId,
+    windows: &mut Windows,
+    counted: &[(usize, usize)],
+) -> Made {
     let dims = b.shape(last);
     let mut ends = vec![(0, 0); dims.len()];
     let first = dims.len().saturating_sub(1 + windows.0.len());
-    for (i, span) in windows.0.iter_mut().enumerate() {
+    for (i, (span, &(_, most))) in windows.0.iter_mut().zip(counted).enumerate() {
         let (before, after) = span.pads();
-        ends[first + i] = (before, after);
-        span.input = span.input.saturating_add(before).saturating_add(after);
-        span.ends = Ends::Valid;
+        let zeros = after.min(most);
+        ends[first + i] = (before, zeros);
+        span.input = span.input.saturating_add(before).saturating_add(zeros);
+        span.ends = Ends::Explicit(0, after - zeros);
     }
     b.padded(last, &ends)
 }
@@ -138,11 +147,22 @@ fn ceil(s: &mut Span) {
         return;
     }
     let (before, after) = s.pads();
-    let whole = s.input.saturating_add(before).saturating_add(after).checked_sub(s.reach());
-    let Some(room) = whole else { return };
+    let padded = s.input.saturating_add(before).saturating_add(after);
+    let Some(room) = padded.checked_sub(s.reach()) else {
+        // Not even the first window is whole.
+        if s.reach() - padded < s.stride {
+            s.ends = Ends::Explicit(before, after.saturating_add(s.reach() - padded));
+        }
+        return;
+    };
     let last = room.div_ceil(s.stride).saturating_mul(s.stride);
-    if last < s.input.saturating_add(before) {
+    let data = s.input.saturating_add(before);
+    if last < data {
         s.ends = Ends::Explicit(before, after.saturating_add(last - room));
+    } else if last == room && last >= s.stride {
+        // Without rounding, too, the last window would begin in the padding behind.
+        let reach = (last - s.stride).saturating_add(s.reach());
+        s.ends = Ends::Explicit(before, reach.saturating_sub(data));
     }
 }
 
@@ -331,6 +351,17 @@ mod tests {
         pads(c("AveragePool")).gives(12, &[1, 1, 1, 1, 2], &[5.5, 7.5]);
         let counted = pads(c("AveragePool")).int("count_include_pad", 1);
         counted.gives(12, &[1, 1, 1, 1, 2], &[2.75, 3.75]);
+    }
+
+    /// Three columns, padded by one behind: the second window would begin there.
+    #[test]
+    fn windows_in_the_padding_behind_do_not_exist() {
+        for counts in [0, 1] {
+            let c = case("AveragePool").floats(&[1, 1, 1, 3], &[1.0, 3.0, 9.0]);
+            let c = c.list("kernel_shape", &[1, 2]).list("strides", &[1, 3]);
+            let c = c.list("pads", &[0, 0, 0, 1]).int("ceil_mode", 1);
+            c.int("count_include_pad", counts).gives(19, &[1, 1, 1, 1], &[2.0]);
+        }
     }
 
     #[test]

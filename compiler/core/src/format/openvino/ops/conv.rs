@@ -8,6 +8,7 @@ use crate::numeric::Activation;
 use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
 
 /// The rows or columns of a convolution: pads before and after, as many as the windows touch.
+#[derive(Clone, Copy)]
 pub struct Spatial {
     pub stride: usize,
     pub dilation: usize,
@@ -155,6 +156,32 @@ pub fn depthwise(call: &mut Call<'_, '_>, op: &DepthwiseConv2d) -> Result<Held, 
     convolution(call, &weights, c > 1, [&y, &x], o, op.activation)
 }
 
+/// The points of a channels-first tensor, with zeros around it, that windows of one point see.
+fn sampled(
+    call: &mut Call<'_, '_>,
+    input: &Wire,
+    y: &Spatial,
+    x: &Spatial,
+) -> Result<Wire, OpError> {
+    let &[n, c, h, w] = input.dims.as_slice() else {
+        return Err(OpError::invalid("the input should have 4 dimensions"));
+    };
+    let begin = call.e.ints(&[0, 0, y.before as i64, x.before as i64]);
+    let end = call.e.ints(&[0, 0, y.after as i64, x.after as i64]);
+    let zero = call.e.reals(Vec::new(), &[0.0]);
+    let dims = vec![n, c, h + y.before + y.after, w + x.before + x.after];
+    let data = vec![("pad_mode", "constant".to_string())];
+    let wide = call.e.one(("Pad", 1), data, &[input, &begin, &end, &zero], input.elem, dims);
+    let last = |s: &Spatial| ((s.output - 1) * s.stride + 1) as i64;
+    let begin = call.e.ints(&[0; 4]);
+    let end = call.e.ints(&[n as i64, c as i64, last(y), last(x)]);
+    let steps = call.e.ints(&[1, 1, y.stride as i64, x.stride as i64]);
+    let masks = ["begin_mask", "end_mask", "new_axis_mask", "shrink_axis_mask", "ellipsis_mask"];
+    let data = masks.map(|mask| (mask, list(&[0; 4]))).to_vec();
+    let dims = vec![n, c, y.output, x.output];
+    Ok(call.e.one(("StridedSlice", 1), data, &[&wide, &begin, &end, &steps], input.elem, dims))
+}
+
 fn convolution(
     call: &mut Call<'_, '_>,
     weights: &Wire,
@@ -163,9 +190,16 @@ fn convolution(
     channels: usize,
     activation: Activation,
 ) -> Result<Held, OpError> {
-    let input = call.arranged(0, &FIRST)?;
+    let mut input = call.arranged(0, &FIRST)?;
     let batch = input.dims.first().copied().unwrap_or(1);
     let mut data = window(y, x);
+    let is_point = weights.dims.iter().rev().take(2).all(|&extent| extent == 1);
+    if is_point && (y.stride > 1 || x.stride > 1) && [y, x].iter().any(|s| s.before + s.after > 0) {
+        // The CPU plugin (2026.4.1) moves such strides in front of the layer, wrongly where it pads.
+        input = sampled(call, &input, y, x)?;
+        let bare = |s: &Spatial| Spatial { stride: 1, before: 0, after: 0, ..*s };
+        data = window(&bare(y), &bare(x));
+    }
     data.push(("dilations", list(&[y.dilation, x.dilation])));
     data.push(("auto_pad", "explicit".into()));
     let kind = if is_grouped { "GroupConvolution" } else { "Convolution" };

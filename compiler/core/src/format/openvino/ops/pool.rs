@@ -13,7 +13,7 @@ pub fn pool(
 ) -> Result<Held, OpError> {
     if op.dilation != (1, 1) {
         return Err(OpError::unsupported(
-            "a dilated pooling window needs opset8, which the stick does not read",
+            "a dilated pooling window needs opset8; files have opset1 to opset7, which the stick reads",
         ));
     }
     let input = call.arranged(0, &FIRST)?;
