@@ -183,15 +183,15 @@ fn padded(
     mode: &'static str,
     value: Option<f32>,
 ) -> Result<Held, OpError> {
-    if call.e.is_myriad() && !matches!(call.dims(0)?.len(), 3 | 4) {
-        return Err(OpError::unsupported("the stick's plugin pads 3 or 4 dimensions only"));
-    }
     let (x, order) = call.any(0)?;
     let (before, after) = (by_wire(before, &order), by_wire(after, &order));
     let sum = |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
     let dims: Vec<usize> = x.dims.iter().zip(&before).zip(&after).map(sum).collect();
     if dims == x.dims {
         return Ok(Held::Tensor { wire: x, order });
+    }
+    if call.e.is_myriad() && !matches!(dims.len(), 3 | 4) {
+        return Err(OpError::unsupported("the stick's plugin pads 3 or 4 dimensions only"));
     }
     let begins = call.e.ints(&int64(before));
     let ends = call.e.ints(&int64(after));
