@@ -118,12 +118,14 @@ impl Target for OpenVino {
             inputs: graph
                 .inputs()
                 .iter()
-                .filter_map(|n| port(graph, n.result(0), &write, &options.openvino))
+                .filter_map(|n| {
+                    let name = &graph.value(n.result(0))?.name;
+                    port(graph, (n.result(0), name), &write, &options.openvino)
+                })
                 .collect(),
             outputs: graph
-                .outputs()
-                .iter()
-                .filter_map(|&v| port(graph, v, &write, &options.openvino))
+                .named_outputs()
+                .filter_map(|named| port(graph, named, &write, &options.openvino))
                 .collect(),
             steps: steps(graph, &write),
             weights_bytes: files.bin.len(),
@@ -208,12 +210,12 @@ fn byte_inputs(
 /// How callers see an input or output. Version 10 has its own idea of float16 and int64 there.
 fn port(
     graph: &Graph,
-    id: ValueId,
+    (id, name): (ValueId, &str),
     write: &WriteOptions,
     options: &FileOptions,
 ) -> Option<NetworkPort> {
     let value = graph.value(id)?;
-    let is_bytes = write.byte_inputs.contains_key(&value.name);
+    let is_bytes = write.byte_inputs.contains_key(name);
     let dtype = if value.ty.dtype == DType::F32 && is_bytes {
         "uint8"
     } else if value.ty.dtype == DType::I64 && write.version == Version::V10 {
@@ -222,10 +224,10 @@ fn port(
         value.ty.dtype.name()
     };
     Some(NetworkPort {
-        name: ir::port_name(&value.name),
+        name: ir::port_name(name),
         dtype,
         shape: value.ty.shape.0.clone(),
-        quant: options.quantization.get(&value.name).map(|(_, quant)| quant.clone()),
+        quant: options.quantization.get(name).map(|(_, quant)| quant.clone()),
     })
 }
 

@@ -182,10 +182,10 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
             Layer { live_bytes: live_at[step], weights_bytes, ..layer }
         })
         .collect();
-    let port = |v: ValueId| {
+    let port = |v: ValueId, name: &str| {
         let value = graph.value(v)?;
         Some(Port {
-            name: value.name.clone(),
+            name: name.to_string(),
             ty: value.ty.clone(),
             quant: value.quant.clone(),
             offset: offset(v),
@@ -199,8 +199,12 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         arena_align,
         arena_lower_bound: plan.lower_bound,
         arena_proven: plan.proven_optimal,
-        inputs: graph.inputs().iter().filter_map(|n| port(n.result(0))).collect(),
-        outputs: graph.outputs().iter().filter_map(|&v| port(v)).collect(),
+        inputs: graph
+            .inputs()
+            .iter()
+            .filter_map(|n| port(n.result(0), &graph.value(n.result(0))?.name))
+            .collect(),
+        outputs: graph.named_outputs().filter_map(|(v, name)| port(v, name)).collect(),
         layers,
     })
 }

@@ -316,11 +316,12 @@ impl<'a> Compiler<'a> {
         let mut graph = graph.clone();
         pass::label_ports(&mut graph);
         let inputs = graph.inputs().iter().map(|n| n.result(0));
+        let inputs = inputs.filter_map(|v| Some((v, graph.value(v)?.name.as_str())));
         let quantization = inputs
-            .chain(graph.outputs().iter().copied())
-            .filter_map(|v| {
+            .chain(graph.named_outputs())
+            .filter_map(|(v, name)| {
                 let value = graph.value(v)?;
-                Some((value.name.clone(), (value.ty.dtype, value.quant.clone()?)))
+                Some((name.to_string(), (value.ty.dtype, value.quant.clone()?)))
             })
             .collect();
         FileOptions {

@@ -23,9 +23,10 @@ pub(super) fn apply(graph: &mut Graph, file: Layout, wanted: Layout) {
     for id in graph.inputs().to_vec() {
         input(graph, id.result(0), wanted);
     }
-    let outputs = graph.outputs().to_vec();
-    let moved = outputs.into_iter().map(|v| output(graph, v, wanted)).collect();
-    graph.set_outputs(moved);
+    for (index, value) in graph.outputs().to_vec().into_iter().enumerate() {
+        let moved = output(graph, value, wanted);
+        graph.set_output(index, moved);
+    }
 }
 
 /// Whether a value has a layout at all.
@@ -61,7 +62,6 @@ fn input(graph: &mut Graph, value: ValueId, wanted: Layout) {
     let rank = old.ty.shape.rank();
     let ty = permuted(&old.ty, &permutation(rank, wanted));
     let users = graph.users(value);
-    let is_output = graph.outputs().contains(&value);
     let Some(node) = graph.get_mut(value.node) else { return };
     let origin = node.origin.clone();
     node.op = Op::from(Input { ty: ty.clone() });
@@ -73,10 +73,7 @@ fn input(graph: &mut Graph, value: ValueId, wanted: Layout) {
     for (user, operand) in users {
         graph.connect(back, user, operand);
     }
-    if is_output {
-        let same = |v: &ValueId| if *v == value { back } else { *v };
-        graph.set_outputs(graph.outputs().iter().map(same).collect());
-    }
+    graph.replace_output(value, back);
 }
 
 fn output(graph: &mut Graph, value: ValueId, wanted: Layout) -> ValueId {

@@ -76,6 +76,7 @@ pub struct Graph {
     dag: StableDiGraph<Node, Use>,
     inputs: Vec<NodeId>,
     outputs: Vec<ValueId>,
+    output_names: Vec<String>,
     next_serial: u32,
 }
 
@@ -216,9 +217,23 @@ impl Graph {
         &self.outputs
     }
 
-    /// Sets the outputs.
+    /// Outputs with what the model calls them: passes exchange the values, the names stay.
+    pub fn named_outputs(&self) -> impl Iterator<Item = (ValueId, &str)> {
+        self.outputs.iter().copied().zip(self.output_names.iter().map(String::as_str))
+    }
+
+    /// Declares the outputs; each is called by the name its value has now.
     pub fn set_outputs(&mut self, outputs: Vec<ValueId>) {
+        let name = |&v: &ValueId| self.value(v).map_or_else(String::new, |v| v.name.clone());
+        self.output_names = outputs.iter().map(name).collect();
         self.outputs = outputs;
+    }
+
+    /// Lets output number `index` be `value`, under the name it has.
+    pub fn set_output(&mut self, index: usize, value: ValueId) {
+        if let Some(output) = self.outputs.get_mut(index) {
+            *output = value;
+        }
     }
 
     /// Lets every user of `old`, and the output list, read `new` instead.
@@ -226,10 +241,13 @@ impl Graph {
         for (user, operand) in self.users(old) {
             self.connect(new, user, operand);
         }
-        for output in &mut self.outputs {
-            if *output == old {
-                *output = new;
-            }
+        self.replace_output(old, new);
+    }
+
+    /// Lets outputs that are `old` be `new`, under the names they have.
+    pub fn replace_output(&mut self, old: ValueId, new: ValueId) {
+        for output in self.outputs.iter_mut().filter(|v| **v == old) {
+            *output = new;
         }
     }
 

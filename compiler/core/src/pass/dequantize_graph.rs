@@ -330,8 +330,6 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
         redirect(graph, id.result(0), new, &readers);
         return true;
     }
-    let name = value.name.clone();
-    let was_output = graph.outputs().contains(&id.result(0));
     if holds_relu(graph, operand, value.quant.as_ref()) {
         let ty = TensorType::new(DType::F32, value.ty.shape.clone());
         let (op, real) = (Relu { kind: Activation::Relu }, Value { ty, quant: None, ..value });
@@ -341,10 +339,6 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
         return true;
     }
     graph.replace_uses(id.result(0), operand);
-    // The output keeps its name where the operand is not itself a port of the model.
-    if was_output && let Some(value) = graph.value_mut(operand) {
-        value.name = name;
-    }
     true
 }
 
@@ -375,8 +369,7 @@ fn redirect(graph: &mut Graph, old: ValueId, new: ValueId, readers: &[(NodeId, u
     for &(user, operand) in readers {
         graph.connect(new, user, operand);
     }
-    let outputs = graph.outputs().iter().map(|&v| if v == old { new } else { v }).collect();
-    graph.set_outputs(outputs);
+    graph.replace_output(old, new);
 }
 
 #[cfg(test)]

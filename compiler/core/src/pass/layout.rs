@@ -409,6 +409,19 @@ mod tests {
         }
     }
 
+    /// Whichever value an output becomes, the model's caller knows it by the model's name.
+    #[test]
+    fn outputs_keep_their_names() {
+        let mut n = Net(Graph::new());
+        let x = n.input(&[1, 3, 4, 5]);
+        let y = n.conv(x, 4);
+        let y = n.transpose(y, &LAST);
+        n.0.value_mut(y).expect("value").name = "logits".into();
+        let graph = n.check(&[y], 1);
+        let names: Vec<&str> = graph.named_outputs().map(|(_, name)| name).collect();
+        assert_eq!(names, ["logits"]);
+    }
+
     #[test]
     fn residual_network_keeps_one_transpose_at_the_input() {
         let mut n = Net(Graph::new());

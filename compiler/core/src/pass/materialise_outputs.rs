@@ -13,16 +13,15 @@ pub const PASS: Pass = Pass {
 };
 
 fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
-    let mut outputs = graph.outputs().to_vec();
     let mut changes = 0;
-    for output in &mut outputs {
+    for (index, output) in graph.outputs().to_vec().into_iter().enumerate() {
         let Some(node) = graph.get(output.node) else { continue };
-        let (Op::Constant(_), Some(value)) = (&node.op, graph.value(*output)) else { continue };
+        let (Op::Constant(_), Some(value)) = (&node.op, graph.value(output)) else { continue };
         let (value, origin): (Value, _) = (value.clone(), node.origin.clone());
         let copy = Reshape { shape: value.ty.shape.clone() };
-        *output = graph.add_with(copy.into(), &[*output], vec![value], origin).result(0);
+        let copy = graph.add_with(copy.into(), &[output], vec![value], origin).result(0);
+        graph.set_output(index, copy);
         changes += 1;
     }
-    graph.set_outputs(outputs);
     Ok(changes)
 }

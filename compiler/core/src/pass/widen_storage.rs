@@ -66,9 +66,8 @@ fn bytes(graph: &mut Graph, input: NodeId) -> bool {
     let is_cast = |id| graph.get(id).is_some_and(|n| matches!(n.op, Op::Cast(_)));
     let others: Vec<(NodeId, usize)> =
         graph.users(value).into_iter().filter(|&(user, _)| !is_cast(user)).collect();
-    let outputs = graph.outputs().to_vec();
     let Some(known) = graph.value(value).cloned() else { return false };
-    if others.is_empty() && !outputs.contains(&value) {
+    if others.is_empty() && !graph.outputs().contains(&value) {
         return false;
     }
     let origin = graph.get(input).map(|n| n.origin.clone()).unwrap_or_default();
@@ -79,7 +78,7 @@ fn bytes(graph: &mut Graph, input: NodeId) -> bool {
         graph.connect(wide.result(0), user, operand);
     }
     let wide = wide.result(0);
-    graph.set_outputs(outputs.into_iter().map(|v| if v == value { wide } else { v }).collect());
+    graph.replace_output(value, wide);
     true
 }
 

@@ -228,14 +228,14 @@ fn types(graph: &Graph, values: &[ValueId]) -> Vec<TensorType> {
 }
 
 fn comparisons(graph: &Graph, layers: bool) -> Vec<Comparison> {
-    let comparison = |&v: &ValueId| {
+    let comparison = |(v, name): (ValueId, &str)| {
         let (value, node) = (graph.value(v)?, graph.get(v.node)?);
         let layer = match node.origin.index {
             Some(index) if layers => format!("{index} {}", node.origin.operator),
             _outputs => String::new(),
         };
         Some(Comparison {
-            name: value.name.clone(),
+            name: name.to_string(),
             layer,
             output: value.ty.to_string(),
             elements: 0,
@@ -244,7 +244,7 @@ fn comparisons(graph: &Graph, layers: bool) -> Vec<Comparison> {
             max_difference: 0.0,
         })
     };
-    graph.outputs().iter().filter_map(comparison).collect()
+    graph.named_outputs().filter_map(comparison).collect()
 }
 
 /// Splits one array per port into sets: `result[k][port]`.
@@ -286,6 +286,10 @@ fn names(graph: &Graph, values: &[ValueId]) -> Vec<String> {
     values.iter().filter_map(|&v| graph.value(v)).map(|v| v.name.clone()).collect()
 }
 
+fn output_names(graph: &Graph) -> Vec<String> {
+    graph.named_outputs().map(|(_, name)| name.to_string()).collect()
+}
+
 fn input_sets(
     graph: &Graph,
     request: &Request,
@@ -314,7 +318,7 @@ fn expectation(
     if request.expect.is_empty() || request.layers {
         return Ok(None);
     }
-    let expected = split_sets(&request.expect, types, &names(graph, graph.outputs()), "output")?;
+    let expected = split_sets(&request.expect, types, &output_names(graph), "output")?;
     if expected.len() != sets.len() {
         let (outputs, inputs) = (expected.len(), sets.len());
         let message = format!("{outputs} expected samples for {inputs} input samples");

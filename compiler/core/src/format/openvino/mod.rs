@@ -247,7 +247,7 @@ fn name_rest(e: &mut Emitter<'_>, from: usize, name: &str) {
 }
 
 /// Results. Version 10 calls an output by the name of the layer it comes from, so that one gets the
-/// value's name, whatever it was called before, and no two outputs share a layer.
+/// output's name, whatever it was called before, and no two outputs share a layer.
 fn outputs(
     e: &mut Emitter<'_>,
     graph: &Graph,
@@ -255,10 +255,8 @@ fn outputs(
 ) -> Result<(), Diagnostics> {
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     let mut results: Vec<(Wire, String)> = Vec::new();
-    for &output in graph.outputs() {
-        let (Some(value), Some(held)) = (graph.value(output), values.get(&output)) else {
-            continue;
-        };
+    for (output, name) in graph.named_outputs() {
+        let Some(held) = values.get(&output) else { continue };
         let failed = |error| Diagnostics::from(place(error, graph, output.node));
         let mut wire = held.materialised(e).map_err(failed)?;
         let (kind, many) = e
@@ -272,7 +270,7 @@ fn outputs(
             wire = e.reshape_always(&wire, &wire.dims.clone());
         }
         taken.insert(wire.port.layer);
-        results.push((wire, xml::clean(&value.name)));
+        results.push((wire, xml::clean(name)));
     }
     for (wire, name) in &results {
         // Another layer of that name, for example the same value in channels-first order, gives way.
