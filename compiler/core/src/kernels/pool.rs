@@ -4,7 +4,7 @@
 use super::window::{Pixel, inside};
 use crate::geometry::{Axis, Window};
 use crate::kir::{Buf, Expr, Intrinsic, KernelBuilder, Ty, Var, float, idx, int};
-use crate::tensor::Rounding;
+use crate::tensor::{QuantParams, Rounding};
 
 /// Interior windows up to this many taps are unrolled: constant offsets, no loop overhead.
 const UNROLL: usize = 16;
@@ -30,7 +30,37 @@ pub struct Pool {
     /// Average or maximum.
     pub kind: PoolKind,
     /// How averages are rounded.
-    pub rounding: Rounding,
+    pub ties: Ties,
+}
+
+/// Which way integer averages half way between two integers go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// Away from zero, of the elements as they are: TensorFlow Lite.
+    Away,
+    /// To the even distance from the zero point: ONNX, which rounds the number and adds the zero point.
+    /// Only its parity matters, here 0 or 1.
+    Even(i32),
+}
+
+impl Ties {
+    /// Of elements that are quantized like this.
+    #[must_use]
+    pub fn of(quant: &QuantParams) -> Self {
+        match quant.rounding {
+            Rounding::HalfAway => Self::Away,
+            Rounding::HalfEven => Self::Even(quant.zero_point() & 1),
+        }
+    }
+
+    /// The average of `count` elements with this sum.
+    #[must_use]
+    pub fn mean(self, sum: i32, count: i32) -> i32 {
+        match self {
+            Self::Away => tinycc_rt::div_round(sum, count),
+            Self::Even(zero) => tinycc_rt::div_round_even(sum - zero * count, count) + zero,
+        }
+    }
 }
 
 impl Pool {
@@ -68,7 +98,7 @@ impl Pool {
                 }
                 let out = k.let_("o", pixel.out.clone() * idx(self.channels) + c.clone());
                 for (j, &acc) in acc.iter().enumerate() {
-                    let value = activate(divide(acc.into(), &count, self.rounding));
+                    let value = activate(divide(acc.into(), &count, self.ties));
                     k.store(output, out.clone() + idx(j), value);
                 }
             };
@@ -169,15 +199,19 @@ fn dilated_taps_inside(axis: &Axis, i: &Expr) -> Expr {
 }
 
 /// `sum / count`.
-fn divide(sum: Expr, count: &Expr, rounding: Rounding) -> Expr {
-    let divide = match rounding {
-        Rounding::HalfAway => Intrinsic::DivRound,
-        Rounding::HalfEven => Intrinsic::DivRoundEven,
-    };
+fn divide(sum: Expr, count: &Expr, ties: Ties) -> Expr {
     match (count.literal(), sum.ty() == Ty::F32) {
         (Some(1), _) => sum,
         (Some(n), true) => sum / float(n as f32),
         (None, true) => sum / count.clone().cast(Ty::F32),
-        (_, false) => Expr::call(divide, vec![sum, count.clone()]),
+        (_, false) => match ties {
+            Ties::Away => Expr::call(Intrinsic::DivRound, vec![sum, count.clone()]),
+            Ties::Even(0) => Expr::call(Intrinsic::DivRoundEven, vec![sum, count.clone()]),
+            Ties::Even(zero) => {
+                let from_zero = sum - count.clone() * int(zero.into());
+                let divided = Expr::call(Intrinsic::DivRoundEven, vec![from_zero, count.clone()]);
+                divided + int(zero.into())
+            }
+        },
     }
 }

@@ -2,12 +2,12 @@
 
 use super::pool::PoolAttributes;
 use super::{OpError, Operator, QuantRule, Reuse, Signature};
-use crate::tensor::{Rounding, Tensor, TensorType};
-use crate::kernels::pool::PoolKind;
+use crate::tensor::{Tensor, TensorType};
+use crate::kernels::pool::{PoolKind, Ties};
 use crate::kir::KernelBuilder;
 
 /// y = activation(sum / number of taps inside the input); int8 works on raw values and rounds half
-/// away from zero (numerics 4.1).
+/// away from zero (numerics 4.1), ONNX's to the even distance from the zero point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool2d(pub PoolAttributes);
 
@@ -18,18 +18,14 @@ impl Operator for AveragePool2d {
 
     fn eval(&self, s: &Signature<'_>, inputs: &[&Tensor]) -> Result<Vec<Tensor>, OpError> {
         let quant = s.results.first().and_then(|r| r.quant);
-        let rounding = quant.map_or_else(Rounding::default, |q| q.rounding);
-        let divide = match rounding {
-            Rounding::HalfAway => tinycc_rt::div_round,
-            Rounding::HalfEven => tinycc_rt::div_round_even,
-        };
+        let ties = quant.map_or(Ties::Away, Ties::of);
         self.0.eval(
             s,
             inputs,
             PoolKind::Average,
             |taps| {
                 let sum: i32 = taps.iter().map(|&v| i32::from(v)).sum();
-                divide(sum, taps.len() as i32)
+                ties.mean(sum, taps.len() as i32)
             },
             |taps| taps.iter().fold(0.0, |sum, v| sum + v) / taps.len() as f32,
         )

@@ -4,10 +4,10 @@
 use super::conv2d::dims4;
 use super::{Arithmetic, Elements, OpError, Reuse, Signature};
 use crate::geometry::{Axis, Padding, Window};
-use crate::kernels::pool::{Pool, PoolKind};
+use crate::kernels::pool::{Pool, PoolKind, Ties};
 use crate::kir::KernelBuilder;
 use crate::numeric::Activation;
-use crate::tensor::{DType, Rounding, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorData, TensorType};
 
 /// Attributes of a pooling operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +58,8 @@ impl PoolAttributes {
         let x = axis(w, kw, stride.1, dilation.1, self.padding.columns())?;
         let window = Window { batch, y, x };
         let quant = s.results.first().and_then(|r| r.quant);
-        let rounding = quant.map_or_else(Rounding::default, |q| q.rounding);
-        Ok(Pool { window, channels, kind, rounding })
+        let ties = quant.map_or(Ties::Away, Ties::of);
+        Ok(Pool { window, channels, kind, ties })
     }
 
     /// Result type.

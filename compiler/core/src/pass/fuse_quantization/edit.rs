@@ -94,6 +94,13 @@ pub fn replace(
     Some(())
 }
 
+/// Whether equal elements of two values are equal numbers: floats are, integers where both have the
+/// same parameters.
+pub fn stand_for_the_same(graph: &Graph, a: ValueId, b: ValueId) -> bool {
+    let (Some(a), Some(b)) = (graph.value(a), graph.value(b)) else { return false };
+    a.ty.dtype == b.ty.dtype && (a.ty.dtype == DType::F32 || a.quant == b.quant)
+}
+
 /// Whether a new node is sound; one that is not stays unused and is removed with the dead.
 pub fn accepts(graph: &Graph, id: NodeId) -> bool {
     let Some(node) = graph.get(id) else { return false };

@@ -299,6 +299,10 @@ fn rise(graph: &mut Graph, id: NodeId) -> Option<()> {
         return None;
     }
     let range = if ordered { 0..2 } else { moved_operands(graph, result.node)? };
+    let mut moved = graph.operands(result.node).into_iter().skip(range.start).take(range.len());
+    if !moved.all(|v| edit::stand_for_the_same(graph, v, result)) {
+        return None;
+    }
     let (op, origin) = (mover.op.clone(), mover.origin.clone());
     let quant = graph.get(id)?.results.first()?.quant.clone();
     let mut operands = graph.operands(result.node);

@@ -45,7 +45,7 @@ pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
     }
     if let Op::ResizeBilinear(_) = op {
         let x = only_operand(graph, float)?;
-        return through(graph, id, float, op, x.value, (x.scale, x.zero_point), result);
+        return at_own_scale(graph, id, float, op, x, result);
     }
     if let Op::Softmax(_) | Op::LogSoftmax(_) = op {
         return softmax(graph, id, float, op, result);
@@ -80,7 +80,24 @@ fn through(
     replace(graph, id, Quantize.into(), &[inner.result(0)], id)
 }
 
-/// The integer forms have fixed results. Finer ones would lose precision by rescaling.
+/// An operator whose integers keep the scale of `x`, then rescaled. Rounding to a coarse scale first
+/// could be off by more than a step of a finer one.
+fn at_own_scale(
+    graph: &mut Graph,
+    id: NodeId,
+    float: ValueId,
+    op: Op,
+    x: Quantized,
+    result: (f32, i32),
+) -> Option<()> {
+    if x.scale > result.0 {
+        return None;
+    }
+    through(graph, id, float, op, x.value, (x.scale, x.zero_point), result)
+}
+
+/// The integer forms have fixed results. Finer ones would lose precision by rescaling; what reaches
+/// further down (a logarithm has no end) would be cut off.
 fn softmax(
     graph: &mut Graph,
     id: NodeId,
@@ -89,7 +106,10 @@ fn softmax(
     result: (f32, i32),
 ) -> Option<()> {
     let crate::op::QuantRule::Fixed { scale, zero_point } = op.quant_rule() else { return None };
-    if result.0 < scale * 0.999 {
+    let lowest = |(scale, zero_point): (f32, i32)| scale * (-128 - zero_point) as f32;
+    let reach = lowest((scale, zero_point)) - result.0 / 2.0;
+    let endless = matches!(op, Op::LogSoftmax(_));
+    if result.0 < scale * 0.999 || (endless && lowest(result) < reach) {
         return None;
     }
     let x = only_operand(graph, float)?;
@@ -115,11 +135,7 @@ fn average_pool(
     };
     // Sums and the folded zero point stay far inside int32.
     if own == result || !whole || taps > 1 << 20 {
-        // Rounding to a coarse scale first could be off by more than a step of a finer one.
-        if x.scale > result.0 {
-            return None;
-        }
-        return through(graph, id, float, AveragePool2d(a.clone()).into(), x.value, own, result);
+        return at_own_scale(graph, id, float, AveragePool2d(a.clone()).into(), x, result);
     }
     let dims = &graph.value(x.value)?.ty.shape.0;
     let (extents, channels) = (dims.get(1..3)?.to_vec(), *dims.last()?);

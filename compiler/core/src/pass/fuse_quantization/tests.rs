@@ -8,8 +8,8 @@ use crate::graph::{Graph, Value, ValueId};
 use crate::numeric::Activation;
 use crate::op::{
     Add, AveragePool2d, BatchMatmul, Concat, Constant, Conv2d, Dequantize, Exp, FullyConnected,
-    Input, Logistic, MaxPool2d, Maximum, Mean, Mul, Op, PoolAttributes, Quantize, ReduceAttributes,
-    Relu, Reshape, Softmax, Sub, Transpose,
+    Input, LogSoftmax, Logistic, MaxPool2d, Maximum, Mean, Mul, Op, PoolAttributes, Quantize,
+    ReduceAttributes, Relu, Reshape, ResizeBilinear, Sampling, Softmax, Sub, Transpose,
 };
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
@@ -312,6 +312,75 @@ fn softmax_has_a_scale_of_its_own() {
         assert_eq!(names, want);
         assert!(apart <= 1, "{apart}");
     }
+}
+
+/// Between equal scales ties go to the even distance from the zero point, as the float formula has it:
+/// an odd zero point turns them round.
+#[test]
+fn ties_of_averages_are_those_of_the_numbers() {
+    for zero_point in [-3, 0, 3, 4] {
+        let mut n = Net::new();
+        let x = n.input(&[1, 6, 8, 3], (0.5, zero_point));
+        let pool = PoolAttributes {
+            window: (2, 1),
+            stride: (2, 1),
+            dilation: (1, 1),
+            padding: Padding::Valid,
+            activation: NONE,
+        };
+        let y = n.add(AveragePool2d(pool), &[x], None);
+        let y = n.quantize(y, (0.5, zero_point));
+        assert_eq!(n.run(&[y]), (vec!["AveragePool2d"], 0), "zero point {zero_point}");
+    }
+}
+
+/// The int8 logarithm of softmax ends at -15.9.
+#[test]
+fn logarithms_of_softmax_that_reach_further_stay_float() {
+    for (to, want) in [
+        ((1.0 / 16.0, 127), vec!["LogSoftmax"]),
+        ((0.1, 31), vec!["LogSoftmax", "Quantize"]),
+        ((0.1, 127), vec!["Dequantize", "LogSoftmax", "Quantize"]),
+        ((0.25, 127), vec!["Dequantize", "LogSoftmax", "Quantize"]),
+    ] {
+        let mut n = Net::new();
+        let x = n.input(&[3, 10], (0.2, 3));
+        let y = n.add(LogSoftmax, &[x], None);
+        let y = n.quantize(y, to);
+        let (names, apart) = n.run(&[y]);
+        assert_eq!(names, want);
+        assert!(apart <= 1, "{apart}");
+    }
+}
+
+#[test]
+fn pixels_are_not_blended_at_a_coarser_scale() {
+    let sampling = Sampling { align_corners: false, half_pixel_centers: true };
+    for (to, want) in [
+        ((0.05, 3), vec!["ResizeBilinear"]),
+        ((0.06, 3), vec!["ResizeBilinear", "Quantize"]),
+        ((0.004, 3), vec!["Dequantize", "ResizeBilinear", "Quantize"]),
+    ] {
+        let mut n = Net::new();
+        let x = n.input(&[1, 5, 4, 3], (0.05, 3));
+        let y = n.add(ResizeBilinear { size: (10, 8), sampling }, &[x], None);
+        let y = n.quantize(y, to);
+        let (names, apart) = n.run(&[y]);
+        assert_eq!(names, want);
+        assert!(apart <= 1, "{apart}");
+    }
+}
+
+/// One element may be read under two labels: quantizing is not moved from one to the other.
+#[test]
+fn relabelled_elements_are_rescaled_by_their_own_label() {
+    let mut n = Net::new();
+    let x = n.input(&[300], (0.1, 3));
+    let q = n.quantize(x, (0.2, 3));
+    let other = n.add(Reshape { shape: Shape(vec![300]) }, &[q], Some((0.3, 5)));
+    let d = n.add(Dequantize, &[other], None);
+    let y = n.quantize(d, (0.15, -7));
+    assert_eq!(n.run(&[y]), (vec!["Quantize", "Reshape", "Quantize"], 0));
 }
 
 #[test]
