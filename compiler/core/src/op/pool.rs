@@ -223,7 +223,8 @@ fn each_window<T: Copy>(pool: &Pool, data: &[T], f: impl Fn(&[T]) -> T) -> Vec<T
 /// Shared test: geometry, padding and activation variants of one pooling operator.
 #[cfg(test)]
 pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(PoolAttributes) -> O) {
-    use super::testing::{Spec, check};
+    use super::testing::{Spec, check, check_quant};
+    use crate::tensor::QuantParams;
     for (window, stride, padding) in [
         ((2, 2), (2, 2), Padding::Valid),
         ((3, 3), (1, 1), Padding::Same),
@@ -239,6 +240,10 @@ pub(super) fn check_all<O: Into<super::Op>>(make: impl Fn(PoolAttributes) -> O) 
             let op = || make(attributes.clone());
             check(op(), &[Spec::i8(&[2, 6, 5, 7], 0.05, -11)], &[(0.05, -11)]);
             check(op(), &[Spec::f32(&[1, 6, 5, 3])], &[]);
+            for zero_point in [-11, 4] {
+                let to = QuantParams::per_tensor(0.05, zero_point).half_even();
+                check_quant(op(), &[Spec::i8(&[2, 6, 5, 7], 0.05, zero_point)], &to);
+            }
         }
     }
     for (window, dilation, padding) in [

@@ -61,6 +61,20 @@ impl Axis {
         };
         ((n << 10) + m / 2) / m
     }
+
+    /// How far positions with ten fractional bits are from the exact ones at most, in input samples.
+    #[must_use]
+    pub fn drift(&self) -> f64 {
+        let step = self.scale10();
+        let exact = if self.sampling.align_corners && self.to > 1 {
+            (self.from as f64 - 1.0) / (self.to as f64 - 1.0)
+        } else {
+            self.from as f64 / self.to as f64
+        };
+        let is_cut = self.sampling.half_pixel_centers && step % 2 == 1;
+        let shift = if is_cut { 0.5 / 1024.0 } else { 0.0 };
+        (step as f64 / 1024.0 - exact).abs() * self.to as f64 + shift
+    }
 }
 
 impl Geometry {

@@ -50,6 +50,14 @@ fn sample_f32(axis: &Axis, i: usize) -> Sample<f32> {
 }
 
 impl ResizeBilinear {
+    /// How many steps int8 results can be from the formula before they are rounded, at most.
+    #[must_use]
+    pub fn steps_off(&self, s: &Signature<'_>) -> Option<f64> {
+        let g = self.geometry(s).ok()?;
+        // Neighbours are 255 apart at most.
+        Some(255.0 * (g.y.drift() + g.x.drift()))
+    }
+
     fn geometry(&self, s: &Signature<'_>) -> Result<Geometry, OpError> {
         Geometry::new(s, self.size, self.sampling)
     }

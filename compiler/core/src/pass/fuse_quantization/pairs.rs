@@ -43,7 +43,9 @@ pub fn fuse(graph: &mut Graph, id: NodeId) -> Option<()> {
         let x = only_operand(graph, float)?;
         return replace(graph, id, op, &[x.value], float.node);
     }
-    if let Op::ResizeBilinear(_) = op {
+    if let Op::ResizeBilinear(resize) = &op {
+        // With the rounding that is one step.
+        resize.steps_off(&graph.signature(float.node)).filter(|&steps| steps <= 0.5)?;
         let x = only_operand(graph, float)?;
         return at_own_scale(graph, id, float, op, x, result);
     }

@@ -35,7 +35,7 @@ pub fn float_reason(graph: &Graph, id: NodeId) -> Option<String> {
             return Some(reason);
         }
     }
-    Some(format!("no integer form of {name} between these scales"))
+    Some(format!("no integer form of {name} comes within a step of the formula here"))
 }
 
 fn operand_reason(graph: &Graph, operand: ValueId) -> Option<String> {
