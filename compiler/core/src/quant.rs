@@ -41,6 +41,20 @@ impl QuantParams {
         Self { rounding: Rounding::HalfEven, ..self }
     }
 
+    /// Of the uint8 elements that lie 128 above int8 ones of these parameters, for the same numbers.
+    #[must_use]
+    pub fn above(mut self) -> Self {
+        self.zero_points.iter_mut().for_each(|z| *z += 128);
+        self
+    }
+
+    /// Of the int8 elements that lie 128 below uint8 ones of these parameters, for the same numbers.
+    #[must_use]
+    pub fn below(mut self) -> Self {
+        self.zero_points.iter_mut().for_each(|z| *z -= 128);
+        self
+    }
+
     /// The single (or first) scale.
     #[must_use]
     pub fn scale(&self) -> f32 {

@@ -343,10 +343,8 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
 }
 
 /// Inserts a Quantize and a Dequantize behind a value.
-fn round(graph: &mut Graph, at: ValueId, was: &Value, mut quant: QuantParams) {
-    if was.ty.dtype == DType::U8 {
-        quant.zero_points.iter_mut().for_each(|z| *z -= 128);
-    }
+fn round(graph: &mut Graph, at: ValueId, was: &Value, quant: QuantParams) {
+    let quant = if was.ty.dtype == DType::U8 { quant.below() } else { quant };
     let readers = graph.users(at);
     let from = origin(graph, at.node);
     let quantized = Value {

@@ -44,13 +44,12 @@ fn is_move(op: &Op) -> bool {
 }
 
 /// What a move makes of parameters: the same number is 128 further up in uint8.
-fn through(graph: &Graph, user: NodeId, mut quant: QuantParams) -> QuantParams {
-    let Some(node) = graph.get(user).filter(|n| matches!(n.op, Op::FlipSign(_))) else {
-        return quant;
-    };
-    let up = if node.results.first().is_some_and(|v| v.ty.dtype == DType::U8) { 128 } else { -128 };
-    quant.zero_points.iter_mut().for_each(|z| *z += up);
-    quant
+fn through(graph: &Graph, user: NodeId, quant: QuantParams) -> QuantParams {
+    match graph.get(user).filter(|n| matches!(n.op, Op::FlipSign(_))) {
+        Some(flip) if flip.results.iter().any(|v| v.ty.dtype == DType::U8) => quant.above(),
+        Some(_) => quant.below(),
+        None => quant,
+    }
 }
 
 /// The parameters on which all readers of a value agree.
@@ -61,12 +60,11 @@ fn behind(graph: &Graph, value: ValueId, moves: usize) -> Option<QuantParams> {
     }
     let of = |user: &(NodeId, usize)| {
         let node = graph.get(user.0).filter(|n| is_move(&n.op))?;
-        let mut quant = behind(graph, user.0.result(0), moves - 1)?;
-        if let Op::FlipSign(_) = node.op {
-            let up = if known.ty.dtype == DType::U8 { 128 } else { -128 };
-            quant.zero_points.iter_mut().for_each(|z| *z += up);
+        let quant = behind(graph, user.0.result(0), moves - 1)?;
+        if !matches!(node.op, Op::FlipSign(_)) {
+            return Some(quant);
         }
-        Some(quant)
+        Some(if known.ty.dtype == DType::U8 { quant.above() } else { quant.below() })
     };
     let labels: Vec<Option<QuantParams>> = graph.users(value).iter().map(of).collect();
     let first = labels.first()?.clone().filter(|q| q.scales.len() == 1)?;
