@@ -5,7 +5,9 @@ use crate::format::openvino::held::{Call, FIRST, Held};
 use crate::format::openvino::xml::list;
 use crate::geometry::{Axis, Ends};
 use crate::numeric::Activation;
-use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
+use crate::op::{
+    BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, Range, TransposeConv,
+};
 
 /// The rows or columns of a convolution: pads before and after, as many as the windows touch.
 #[derive(Clone, Copy)]
@@ -32,9 +34,9 @@ impl Spatial {
         let axis = Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
             OpError::invalid(format!("no window of {kernel} fits an extent of {input}"))
         })?;
-        let reach = (axis.output - 1) * stride + (kernel - 1) * dilation + 1;
-        let after = reach.saturating_sub(input + axis.before);
-        Ok(Self { stride, dilation, before: axis.before, after, output: axis.output })
+        let Axis { before, output, .. } = axis;
+        let after = axis.reach().saturating_sub(input + before);
+        Ok(Self { stride, dilation, before, after, output })
     }
 }
 
@@ -163,23 +165,14 @@ fn sampled(
     y: &Spatial,
     x: &Spatial,
 ) -> Result<Wire, OpError> {
-    let &[n, c, h, w] = input.dims.as_slice() else {
+    let &[n, c, ..] = input.dims.as_slice() else {
         return Err(OpError::invalid("the input should have 4 dimensions"));
     };
-    let begin = call.e.ints(&[0, 0, y.before as i64, x.before as i64]);
-    let end = call.e.ints(&[0, 0, y.after as i64, x.after as i64]);
-    let zero = call.e.reals(Vec::new(), &[0.0]);
-    let dims = vec![n, c, h + y.before + y.after, w + x.before + x.after];
-    let data = vec![("pad_mode", "constant".to_string())];
-    let wide = call.e.one(("Pad", 1), data, &[input, &begin, &end, &zero], input.elem, dims);
-    let last = |s: &Spatial| ((s.output - 1) * s.stride + 1) as i64;
-    let begin = call.e.ints(&[0; 4]);
-    let end = call.e.ints(&[n as i64, c as i64, last(y), last(x)]);
-    let steps = call.e.ints(&[1, 1, y.stride as i64, x.stride as i64]);
-    let masks = ["begin_mask", "end_mask", "new_axis_mask", "shrink_axis_mask", "ellipsis_mask"];
-    let data = masks.map(|mask| (mask, list(&[0; 4]))).to_vec();
-    let dims = vec![n, c, y.output, x.output];
-    Ok(call.e.one(("StridedSlice", 1), data, &[&wide, &begin, &end, &steps], input.elem, dims))
+    let around = [&[0, 0, y.before, x.before][..], &[0, 0, y.after, x.after]];
+    let wide = call.e.pad(input, around, "constant", Some(0.0));
+    let every = |step: usize, size| Range { begin: 0, step: step as i64, size };
+    let ranges = [every(1, n), every(1, c), every(y.stride, y.output), every(x.stride, x.output)];
+    Ok(call.e.strided(&wide, &ranges))
 }
 
 fn convolution(

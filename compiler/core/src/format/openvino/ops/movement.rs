@@ -2,7 +2,6 @@
 
 use crate::format::openvino::file::{Port, Wire};
 use crate::format::openvino::held::{Call, FIRST, Held, inverse};
-use crate::format::openvino::xml::list;
 use crate::op::{Mirror, MirrorPad, OpError, Pad, Slice, Split};
 use crate::tensor::Shape;
 
@@ -138,37 +137,9 @@ pub fn slice(call: &mut Call<'_, '_>, op: &Slice) -> Result<Held, OpError> {
             "a slice without elements has no form in an OpenVINO file",
         ));
     }
-    let sizes: Vec<usize> = ranges.iter().map(|r| r.size).collect();
     let is_whole =
         ranges.iter().zip(&x.dims).all(|(r, &d)| r.begin == 0 && r.size == d && r.step == 1);
-    let wire = if is_whole {
-        x
-    } else {
-        // The last index taken is inside; a bound below 0 would count from the end, so it is left open.
-        let ends: Vec<i64> = ranges
-            .iter()
-            .map(|r| {
-                let last = r.begin as i64 + r.step.saturating_mul(r.size as i64 - 1);
-                last + r.step.signum()
-            })
-            .collect();
-        // A mask of 1 leaves the bound out.
-        let open: Vec<u8> = ends.iter().map(|&end| u8::from(end < 0)).collect();
-        let none = list(&vec![0u8; ranges.len()]);
-        let begins = call.e.ints(&int64(ranges.iter().map(|r| r.begin)));
-        let ends: Vec<i64> = ends.iter().map(|&e| e.max(0)).collect();
-        let ends = call.e.ints(&ends);
-        let steps: Vec<i64> = ranges.iter().map(|r| if r.size == 1 { 1 } else { r.step }).collect();
-        let steps = call.e.ints(&steps);
-        let data = vec![
-            ("begin_mask", none.clone()),
-            ("end_mask", list(&open)),
-            ("new_axis_mask", none.clone()),
-            ("shrink_axis_mask", none.clone()),
-            ("ellipsis_mask", none),
-        ];
-        call.e.one(("StridedSlice", 1), data, &[&x, &begins, &ends, &steps], x.elem, sizes)
-    };
+    let wire = if is_whole { x } else { call.e.strided(&x, &ranges) };
     let held = Held::Tensor { wire, order };
     if held.dims() == op.shape.0 {
         return Ok(held);
@@ -185,25 +156,13 @@ fn padded(
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let (before, after) = (by_wire(before, &order), by_wire(after, &order));
-    let sum = |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
-    let dims: Vec<usize> = x.dims.iter().zip(&before).zip(&after).map(sum).collect();
-    if dims == x.dims {
+    if before.iter().chain(&after).all(|&n| n == 0) {
         return Ok(Held::Tensor { wire: x, order });
     }
-    if call.e.is_myriad() && !matches!(dims.len(), 3 | 4) {
+    if call.e.is_myriad() && !matches!(x.dims.len(), 3 | 4) {
         return Err(OpError::unsupported("the stick's plugin pads 3 or 4 dimensions only"));
     }
-    let begins = call.e.ints(&int64(before));
-    let ends = call.e.ints(&int64(after));
-    let value = value.map(|v| {
-        let value = call.e.reals(Vec::new(), &[v]);
-        call.e.convert(&value, x.elem)
-    });
-    let mut inputs = vec![&x, &begins, &ends];
-    inputs.extend(&value);
-    let data = vec![("pad_mode", mode.to_string())];
-    let wire = call.e.one(("Pad", 1), data, &inputs, x.elem, dims);
-    Ok(Held::Tensor { wire, order })
+    Ok(Held::Tensor { wire: call.e.pad(&x, [&before, &after], mode, value), order })
 }
 
 /// Pad with a constant.
