@@ -166,6 +166,18 @@ impl<'o> Emitter<'o> {
         self.one(("Clamp", 1), data, &[x], x.elem, x.dims.clone())
     }
 
+    /// The real number that a constant of one element is.
+    #[must_use]
+    pub fn number(&self, x: &Wire) -> Option<f32> {
+        let layer = self.network.layers.get(x.port.layer)?;
+        if layer.kind != "Const" || x.elem != Elem::F32 || x.dims.iter().any(|&d| d != 1) {
+            return None;
+        }
+        let (_, offset) = layer.data.iter().find(|d| d.0 == "offset")?;
+        let bytes = self.pool.bytes(offset.parse().ok()?, Elem::F32.size())?;
+        Some(f32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
     /// Another element type.
     pub fn convert(&mut self, x: &Wire, to: Elem) -> Wire {
         if x.elem == to {
