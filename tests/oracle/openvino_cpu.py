@@ -5,7 +5,8 @@
 
 jobs.json is a list of {"xml": PATH, "inputs": [NPY, ...], "outputs": [NPY, ...]}; inputs are in the file's order, axis 0
 counts samples, and the outputs are written there likewise, as float32 (or their own integer type). The answer is a list of
-{"ok": true, "outputs": [[NAME, ...], ...]} (a tensor may have several names) or {"ok": false, "error": TEXT}.
+{"ok": true, "outputs": [[NAME, ...], ...], "types": [TYPE, ...]} (a tensor may have several names; types of inputs, then of
+outputs) or {"ok": false, "error": TEXT}.
 
 The plugin is asked for float32 arithmetic: by itself it takes bfloat16 where the processor has it, and it quantizes the
 activations in front of int8 weights.
@@ -35,7 +36,8 @@ def run(core, job):
     for path, result in zip(job["outputs"], results, strict=True):
         data = np.stack(result)
         np.save(path, data.astype(np.float32) if data.dtype.kind == "f" else data)
-    return {"ok": True, "outputs": [sorted(port.get_names()) for port in compiled.outputs]}
+    types = [port.element_type.to_dtype().name for port in [*compiled.inputs, *compiled.outputs]]
+    return {"ok": True, "outputs": [sorted(port.get_names()) for port in compiled.outputs], "types": types}
 
 
 def main():

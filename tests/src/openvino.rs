@@ -88,6 +88,9 @@ pub struct Answer {
     /// Names of each output: a tensor may have several.
     #[serde(default)]
     pub outputs: Vec<Vec<String>>,
+    /// Element types of the inputs, then of the outputs, by their numpy names.
+    #[serde(default)]
+    pub types: Vec<String>,
 }
 
 /// Python with `tests/oracle/openvino-requirements.txt`, or `None` with a loud message. Under

@@ -371,10 +371,31 @@ fn the_python_runner_measures_and_draws() {
         file(&folder.join("plot.png")).starts_with(b"\x89PNG")
             && folder.join("outputs/output0.npy").is_file()
     );
-    let mut command = Command::new(&python);
-    command.arg(folder.join("example-python/run.py")).args(["--devices", "MYRIAD"]);
-    let error = run(&mut command, &[]).expect_err("no stick here");
-    assert!(error.contains("there is no stick"), "{error}");
+    let failure = |arguments: &[&str]| {
+        let mut command = Command::new(&python);
+        command.current_dir(folder).arg("example-python/run.py").args(arguments);
+        let error = run(&mut command, &[]).expect_err("a failure");
+        assert!(!error.contains("Traceback"), "{error}");
+        error
+    };
+    assert!(failure(&["--devices", "MYRIAD"]).contains("MYRIAD: there is no stick"));
+    failure(&["--devices", "NOSUCH,CPU", "--frames", "8", "--json", "partial.json"]);
+    check_partial(&folder.join("partial.json"));
+    assert!(failure(&["--requests", "-1"]).contains("-1 is less than 1"));
+    assert!(failure(&["--frames", "x"]).contains("invalid number value"));
+    assert!(failure(&["--inputs", "no.npy"]).contains("no.npy"));
+    assert!(failure(&["--inputs", "mnist.xml"]).contains("mnist.xml is no .npy file"));
+    assert!(failure(&["--model", "no.xml"]).contains("no.xml cannot be read"));
+    assert!(failure(&["--frames", "8", "--csv", "no/table.csv"]).contains("no/table.csv"));
+}
+
+/// The table of a device that does not exist, and the CPU.
+fn check_partial(path: &Path) {
+    let table: serde_json::Value = serde_json::from_slice(&file(path)).expect("JSON");
+    let error = table[0]["error"].as_str().expect("a reason");
+    assert!(table[0]["device"] == "NOSUCH" && error.contains("NOSUCH"), "{table}");
+    assert!(table[1]["device"] == "CPU" && table[1]["error"].is_null(), "{table}");
+    assert!(table[1]["fps"].as_f64().is_some_and(|fps| fps > 0.0), "{table}");
 }
 
 #[test]
@@ -407,4 +428,13 @@ fn the_cpp_runner_measures_the_same() {
     command.current_dir(folder.join("example-cpp")).args(["--devices", "CPU,AUTO"]);
     let (text, table) = run_example(command.args(["--devices", "MULTI:CPU"]), folder);
     check_table(&text, &table, &["CPU", "AUTO", "MULTI:CPU"]);
+    let failure = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(folder.join("example-cpp")).args(arguments);
+        run(&mut command, &[]).expect_err("a failure")
+    };
+    failure(&["--devices", "NOSUCH,CPU", "--frames", "8", "--json", "partial.json"]);
+    check_partial(&folder.join("example-cpp/partial.json"));
+    assert!(failure(&["--requests", "-1"]).contains("--requests takes a number of at least 1"));
+    assert!(failure(&["--devices", "MYRIAD"]).contains("MYRIAD: there is no stick"));
 }

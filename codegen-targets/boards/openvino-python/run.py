@@ -8,8 +8,9 @@
 MYRIAD stands for all sticks: each one alone, then all together through MULTI. Sticks need OpenVINO 2022.1 to 2022.3 with the
 MYRIAD plugin (archives, not pip); everything else runs with any release from 2022.1 on. Per device: median and 95th
 percentile of the latency, frames per second, and how far its outputs are from those of the first device. --json, --csv and
---plot save the table. Several requests are in flight all the time, four per device unless --requests says otherwise: a stick
-that waits for its host is an idle stick.
+--plot save the table. Several requests are in flight all the time, four per stick, or four, unless --requests says otherwise: a
+stick that waits for its host is an idle stick. A device that fails has a row that says why, the others are measured all the same,
+and the exit code is 1.
 """
 
 import argparse
@@ -29,18 +30,16 @@ except AttributeError:  # 2022
     import openvino.runtime as ov
 
 NAME = "@NAME@"
-COLUMNS = ["device", "requests", "frames", "median_ms", "p95_ms", "fps", "difference"]
+COLUMNS = ["device", "requests", "frames", "median_ms", "p95_ms", "fps", "difference", "error"]
 
 
 def expand(wanted, available):
-    """Device strings to run, in order: `MYRIAD` becomes each stick and then all of them."""
+    """Device strings to run, in order: `MYRIAD` becomes each stick there is and then all of them."""
     devices = []
+    sticks = sorted(d for d in available if d.split(".")[0] == "MYRIAD")
     for device in wanted:
-        sticks = sorted(d for d in available if d.split(".")[0] == "MYRIAD")
-        if device != "MYRIAD":
+        if device != "MYRIAD" or not sticks:
             devices.append(device)
-        elif not sticks:
-            sys.exit(f"run.py: there is no stick; the devices are {', '.join(available)}")
         else:
             devices += sticks
             if len(sticks) > 1:
@@ -83,8 +82,22 @@ def random_inputs(model, seed):
 def given_inputs(model, paths):
     if len(paths) != len(model.inputs):
         sys.exit(f"run.py: {len(paths)} inputs given, the model has {len(model.inputs)}")
-    arrays = [np.load(path).astype(port.element_type.to_dtype()) for port, path in zip(model.inputs, paths)]
-    return [array.reshape(port.shape) for port, array in zip(model.inputs, arrays)]
+    return [given_input(port, path) for port, path in zip(model.inputs, paths)]
+
+
+def given_input(port, path):
+    try:
+        array = np.load(path)
+    except (OSError, ValueError) as error:
+        sys.exit(f"run.py: {path} is no .npy file of numbers: {error}")
+    shape, dtype = list(port.shape), port.element_type.to_dtype()
+    if array.size != np.prod(shape, dtype=np.int64):
+        sys.exit(f"run.py: {path} has shape {list(array.shape)}, the input \"{port.get_any_name()}\" has {shape}")
+    with np.errstate(invalid="ignore"):
+        values = array.astype(dtype)
+    if dtype.kind != "f" and not np.array_equal(values, array):
+        sys.exit(f"run.py: {path} holds values that the input \"{port.get_any_name()}\" of {dtype} cannot have")
+    return values.reshape(shape)
 
 
 def measure(compiled, feeds, requests, frames):
@@ -127,6 +140,8 @@ def difference(outputs, reference):
 
 
 def run(core, model, device, feeds, options, reference):
+    if device == "MYRIAD":
+        raise RuntimeError(f"there is no stick; the devices are {', '.join(core.available_devices)}")
     compiled = compile_for(core, model, device, not options.fast_math)
     sticks = device.count("MYRIAD")
     requests = options.requests or 4 * max(1, sticks)
@@ -140,14 +155,25 @@ def run(core, model, device, feeds, options, reference):
         "p95_ms": float(np.percentile(latencies, 95)),
         "fps": frames / total,
         "difference": difference(outputs, reference or outputs),
+        "error": None,
     }
     return row, outputs
+
+
+def failed(device, error):
+    """The row of a device that did not run: what the plugin says without the places in its sources."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith("Exception from"))
+    return {**dict.fromkeys(COLUMNS), "device": device, "error": text or type(error).__name__}
 
 
 def show(rows):
     width = max(len(row["device"]) for row in rows + [{"device": "device"}])
     print(f"{'device':<{width}}  requests  frames  median ms   p95 ms  frames/s  difference")
     for row in rows:
+        if row["error"]:
+            print(f"{row['device']:<{width}}  failed: {row['error']}")
+            continue
         print(
             f"{row['device']:<{width}}  {row['requests']:8}  {row['frames']:6}  {row['median_ms']:9.3f}  {row['p95_ms']:7.3f}"
             f"  {row['fps']:8.1f}  {row['difference']:10.1e}"
@@ -177,18 +203,31 @@ def plot(rows, path):
     figure.savefig(path, dpi=120)
 
 
+def at_least(least):
+    """A type for argparse."""
+
+    def number(text):
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=Path(__file__).resolve().parent.parent / f"{NAME}.xml")
+    model = Path(__file__).resolve().parent.parent / f"{NAME}.xml"
+    parser.add_argument("--model", type=Path, default=model, help="the network (default: %(default)s)")
     parser.add_argument("--devices", nargs="+", help="for example CPU,MYRIAD or CPU MULTI:MYRIAD.1.2-ma2480,CPU")
-    parser.add_argument("--requests", type=int, help="requests in flight (default: 4 per stick, else 4)")
-    parser.add_argument("--frames", type=int, default=200, help="inferences to measure per device")
-    parser.add_argument("--inputs", nargs="+", type=Path, help=".npy per model input; random numbers without")
-    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
-    parser.add_argument("--outputs", type=Path, help="folder for the first device's outputs as .npy")
+    parser.add_argument("--requests", type=at_least(1), help="requests in flight (default: 4 per stick, else 4)")
+    parser.add_argument("--frames", type=at_least(1), default=200, help="inferences to measure per device (default: %(default)s)")
+    parser.add_argument("--inputs", nargs="+", type=Path, help=".npy per model input, in order; random numbers without")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of the random inputs (default: %(default)s)")
+    parser.add_argument("--outputs", type=Path, help="folder for the outputs of the first device that runs, as .npy")
     parser.add_argument("--fast-math", action="store_true", help="let the CPU take bfloat16 and quantize activations")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--json", type=Path, help="file for the table as JSON")
+    parser.add_argument("--csv", type=Path, help="file for the table as CSV")
     parser.add_argument("--plot", type=Path, help="picture of the table; needs matplotlib")
     return parser.parse_args()
 
@@ -198,18 +237,30 @@ def main():
     core = ov.Core()
     available = list(core.available_devices)
     if options.devices:  # the comma is MULTI's own
-        wanted = [d for text in options.devices for d in ([text] if ":" in text else text.split(","))]
+        wanted = [d for text in options.devices for d in ([text] if ":" in text else text.split(",")) if d]
     else:
         wanted = ["MYRIAD" if any(d.startswith("MYRIAD") for d in available) else "CPU"]
-    model = core.read_model(str(options.model))
+    try:
+        model = core.read_model(str(options.model))
+    except Exception as error:
+        sys.exit(f"run.py: {options.model} cannot be read: {failed('', error)['error']}")
     feeds = given_inputs(model, options.inputs) if options.inputs else random_inputs(model, options.seed)
     rows, reference = [], None
     for device in expand(wanted, available):
-        row, outputs = run(core, model, device, feeds, options, reference)
+        try:
+            row, outputs = run(core, model, device, feeds, options, reference)
+            reference = reference or outputs
+        except Exception as error:  # whatever the plugin says; the other devices run all the same
+            row = failed(device, error)
+            print(f"run.py: {device}: {row['error']}", file=sys.stderr)
         rows.append(row)
-        reference = reference or outputs
     show(rows)
-    if options.outputs:
+    save(rows, reference, options)
+    return 1 if any(row["error"] for row in rows) else 0
+
+
+def save(rows, reference, options):
+    if options.outputs and reference:
         options.outputs.mkdir(parents=True, exist_ok=True)
         for index, output in enumerate(reference):
             np.save(options.outputs / f"output{index}.npy", output)
@@ -220,9 +271,13 @@ def main():
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-    if options.plot:
-        plot(rows, options.plot)
+    measured = [row for row in rows if not row["error"]]
+    if options.plot and measured:
+        plot(measured, options.plot)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"run.py: {error}")

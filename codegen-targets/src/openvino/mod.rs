@@ -1,6 +1,7 @@
 //! Targets `ncs` and `openvino`: OpenVINO IR for the Neural Compute Stick 2, and for the CPU, GPU and NPU
 //! plugins of current releases. They walk the graph; the format is the core's.
 
+mod bytes;
 mod example;
 mod manifest;
 
@@ -8,9 +9,9 @@ use crate::{
     Artifacts, EmitOptions, Emitted, Kind, Network, NetworkPort, Product, Step, Support, Target,
 };
 use std::collections::BTreeMap;
-use tinycc_core::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
+use tinycc_core::diagnostic::Diagnostics;
 use tinycc_core::format::openvino::{
-    self as ir, ByteInput, Device, Precision, Version, WriteOptions,
+    self as ir, Device, FilePort, Precision, Version, WriteOptions,
 };
 use tinycc_core::graph::{Graph, ValueId, verify::is_data};
 use tinycc_core::lower::{self, Core, Legal};
@@ -110,22 +111,20 @@ impl Target for OpenVino {
             precision: options.openvino.precision,
             version: options.openvino.version,
             device: self.device,
-            byte_inputs: byte_inputs(graph, &options.openvino)?,
+            byte_inputs: bytes::byte_inputs(graph, &options.openvino)?,
             provenance: provenance(options),
         };
         let files = ir::write(graph, &write)?;
         let network = Network {
             inputs: graph
-                .inputs()
-                .iter()
-                .filter_map(|n| {
-                    let name = &graph.value(n.result(0))?.name;
-                    port(graph, (n.result(0), name), &write, &options.openvino)
-                })
+                .named_inputs()
+                .zip(&files.inputs)
+                .filter_map(|(named, file)| port(graph, named, file, &options.openvino))
                 .collect(),
             outputs: graph
                 .named_outputs()
-                .filter_map(|named| port(graph, named, &write, &options.openvino))
+                .zip(&files.outputs)
+                .filter_map(|(named, file)| port(graph, named, file, &options.openvino))
                 .collect(),
             steps: steps(graph, &write),
             weights_bytes: files.bin.len(),
@@ -159,73 +158,17 @@ fn provenance(options: &EmitOptions) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Which inputs take bytes, and how those become real numbers.
-fn byte_inputs(
-    graph: &Graph,
-    options: &FileOptions,
-) -> Result<BTreeMap<String, ByteInput>, Diagnostics> {
-    let mut inputs = BTreeMap::new();
-    let Some(bytes) = &options.bytes else { return Ok(inputs) };
-    let mut problems = Diagnostics::default();
-    for value in graph.inputs().iter().filter_map(|n| graph.value(n.result(0))) {
-        if value.ty.dtype != DType::F32 {
-            continue;
-        }
-        let source = options.quantization.get(&value.name);
-        let quant = source.filter(|(_, q)| q.scales.len() == 1);
-        let mean = match quant {
-            Some((DType::U8, q)) if bytes.mean.is_empty() => vec![q.zero_point() as f32],
-            // A byte stands for the int8 128 below it.
-            Some((_, q)) if bytes.mean.is_empty() => vec![(128 + q.zero_point()) as f32],
-            _given if bytes.mean.is_empty() => vec![0.0],
-            _given => bytes.mean.clone(),
-        };
-        let factor = match quant {
-            Some((_, q)) if bytes.scale.is_empty() => vec![q.scale()],
-            _given if bytes.scale.is_empty() => vec![1.0],
-            _given => bytes.scale.iter().map(|s| 1.0 / s).collect(),
-        };
-        let count = mean.len().max(factor.len());
-        let dims = &value.ty.shape.0;
-        let last = dims.len().saturating_sub(1);
-        let axis = [last, 1].into_iter().find(|&a| dims.get(a) == Some(&count));
-        let fits = [&mean, &factor].iter().all(|n| n.len() == 1 || n.len() == count);
-        if count > 1 && (axis.is_none() || !fits) {
-            let message = format!(
-                "input \"{}\" of shape {} does not have {count} channels as --mean-values and \
-                 --scale-values have numbers",
-                value.name, value.ty.shape
-            );
-            problems.push(Diagnostic::new(Code::BadOption, Origin::default(), message));
-        }
-        inputs.insert(value.name.clone(), ByteInput { mean, factor, axis });
-    }
-    if inputs.is_empty() {
-        let message = "--input-type u8: the model has no input of real numbers";
-        problems.push(Diagnostic::new(Code::BadOption, Origin::default(), message));
-    }
-    problems.into_result(inputs)
-}
-
-/// How callers see an input or output. Version 10 has its own idea of float16 and int64 there.
+/// How callers see an input or output.
 fn port(
     graph: &Graph,
     (id, name): (ValueId, &str),
-    write: &WriteOptions,
+    file: &FilePort,
     options: &FileOptions,
 ) -> Option<NetworkPort> {
     let value = graph.value(id)?;
-    let is_bytes = write.byte_inputs.contains_key(name);
-    let dtype = if value.ty.dtype == DType::F32 && is_bytes {
-        "uint8"
-    } else if value.ty.dtype == DType::I64 && write.version == Version::V10 {
-        "int32"
-    } else {
-        value.ty.dtype.name()
-    };
     Some(NetworkPort {
-        name: ir::port_name(name),
-        dtype,
+        name: file.name.clone(),
+        dtype: file.elem.numpy(),
         shape: value.ty.shape.0.clone(),
         quant: options.quantization.get(name).map(|(_, quant)| quant.clone()),
     })

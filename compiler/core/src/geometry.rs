@@ -102,12 +102,23 @@ impl Axis {
         Some(Self { input, output, kernel, stride, dilation, before })
     }
 
+    /// Elements that one window spans.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        (self.kernel - 1) * self.dilation + 1
+    }
+
+    /// Elements, padding included, that all windows together span.
+    #[must_use]
+    pub fn reach(&self) -> usize {
+        (self.output - 1) * self.stride + self.span()
+    }
+
     /// Output positions `lo..hi` whose taps all lie inside the input.
     #[must_use]
     pub fn interior(&self) -> (usize, usize) {
         let lo = self.before.div_ceil(self.stride);
-        let span = (self.kernel - 1) * self.dilation + 1;
-        let hi = match (self.input + self.before).checked_sub(span) {
+        let hi = match (self.input + self.before).checked_sub(self.span()) {
             Some(room) => (room / self.stride + 1).min(self.output),
             None => 0,
         };

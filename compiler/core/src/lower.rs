@@ -182,7 +182,7 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
             Layer { live_bytes: live_at[step], weights_bytes, ..layer }
         })
         .collect();
-    let port = |v: ValueId, name: &str| {
+    let port = |(v, name): (ValueId, &str)| {
         let value = graph.value(v)?;
         Some(Port {
             name: name.to_string(),
@@ -199,12 +199,8 @@ fn assemble(parts: Parts<'_>) -> Result<Module, Diagnostics> {
         arena_align,
         arena_lower_bound: plan.lower_bound,
         arena_proven: plan.proven_optimal,
-        inputs: graph
-            .inputs()
-            .iter()
-            .filter_map(|n| port(n.result(0), &graph.value(n.result(0))?.name))
-            .collect(),
-        outputs: graph.named_outputs().filter_map(|(v, name)| port(v, name)).collect(),
+        inputs: graph.named_inputs().filter_map(port).collect(),
+        outputs: graph.named_outputs().filter_map(port).collect(),
         layers,
     })
 }

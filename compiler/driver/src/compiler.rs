@@ -315,9 +315,8 @@ impl<'a> Compiler<'a> {
             .then(|| Bytes { mean: numbers(&o.mean_values), scale: numbers(&o.scale_values) });
         let mut graph = graph.clone();
         pass::label_ports(&mut graph);
-        let inputs = graph.inputs().iter().map(|n| n.result(0));
-        let inputs = inputs.filter_map(|v| Some((v, graph.value(v)?.name.as_str())));
-        let quantization = inputs
+        let quantization = graph
+            .named_inputs()
             .chain(graph.named_outputs())
             .filter_map(|(v, name)| {
                 let value = graph.value(v)?;

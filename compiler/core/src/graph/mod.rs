@@ -217,6 +217,12 @@ impl Graph {
         &self.outputs
     }
 
+    /// Inputs with their names.
+    pub fn named_inputs(&self) -> impl Iterator<Item = (ValueId, &str)> {
+        let inputs = self.inputs.iter().map(|node| node.result(0));
+        inputs.filter_map(|v| Some((v, self.value(v)?.name.as_str())))
+    }
+
     /// Outputs with what the model calls them: passes exchange the values, the names stay.
     pub fn named_outputs(&self) -> impl Iterator<Item = (ValueId, &str)> {
         self.outputs.iter().copied().zip(self.output_names.iter().map(String::as_str))

@@ -107,6 +107,19 @@ pub fn to_f32(data: &TensorData) -> Option<Vec<f32>> {
     }
 }
 
+/// Elements in the type that holds their values (`DType::widened`); `None` if that is their own.
+#[must_use]
+pub fn widened(data: &TensorData) -> Option<TensorData> {
+    let to = data.dtype().widened();
+    if to == data.dtype() {
+        return None;
+    }
+    if to == DType::F32 {
+        return to_f32(data).map(TensorData::F32);
+    }
+    TensorData::from_i128(to, &data.to_i128()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

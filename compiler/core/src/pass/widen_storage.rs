@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostics;
 use crate::graph::{Graph, NodeId, Value};
 use crate::numeric::small_float;
 use crate::op::{Cast, Op};
-use crate::tensor::{DType, Tensor, TensorData, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use std::sync::Arc;
 
 /// The pass.
@@ -39,7 +39,7 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
             if let Op::Input(input) = &mut node.op {
                 input.ty.dtype = to;
             } else if let Op::Constant(constant) = &mut node.op
-                && let Some(data) = elements(&constant.tensor.data, to)
+                && let Some(data) = small_float::widened(&constant.tensor.data)
             {
                 let shape = constant.tensor.shape.clone();
                 constant.tensor = Arc::new(Tensor { shape, data });
@@ -51,13 +51,6 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
 
 fn wide_type(value: &Value) -> DType {
     if value.quant.is_some() { value.ty.dtype } else { value.ty.dtype.widened() }
-}
-
-fn elements(data: &TensorData, to: DType) -> Option<TensorData> {
-    if to == DType::F32 {
-        return small_float::to_f32(data).map(TensorData::F32);
-    }
-    TensorData::from_i128(to, &data.to_i128()?)
 }
 
 /// Inputs of bytes stay: cameras give them, and files have them. Who does not convert them reads int32.
@@ -89,7 +82,7 @@ mod tests {
     use crate::evaluate;
     use crate::numeric::Activation;
     use crate::op::{Constant, Input, Mul};
-    use crate::tensor::Shape;
+    use crate::tensor::{Shape, TensorData};
 
     fn value(name: &str, dtype: DType) -> Value {
         Value { name: name.into(), ty: TensorType::new(dtype, [2].as_slice().into()), quant: None }

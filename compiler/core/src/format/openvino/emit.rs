@@ -7,7 +7,7 @@ use super::stored::Stored;
 use super::xml::list;
 use super::{Device, Precision, WriteOptions};
 use crate::numeric::Activation;
-use crate::op::OpError;
+use crate::op::{OpError, Range};
 use crate::tensor::{DType, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,6 +166,18 @@ impl<'o> Emitter<'o> {
         self.one(("Clamp", 1), data, &[x], x.elem, x.dims.clone())
     }
 
+    /// The real number that a constant of one element is.
+    #[must_use]
+    pub fn number(&self, x: &Wire) -> Option<f32> {
+        let layer = self.network.layers.get(x.port.layer)?;
+        if layer.kind != "Const" || x.elem != Elem::F32 || x.dims.iter().any(|&d| d != 1) {
+            return None;
+        }
+        let (_, offset) = layer.data.iter().find(|d| d.0 == "offset")?;
+        let bytes = self.pool.bytes(offset.parse().ok()?, Elem::F32.size())?;
+        Some(f32::from_le_bytes(bytes.try_into().ok()?))
+    }
+
     /// Another element type.
     pub fn convert(&mut self, x: &Wire, to: Elem) -> Wire {
         if x.elem == to {
@@ -221,6 +233,55 @@ impl<'o> Emitter<'o> {
         let shape = self.ints(&shape);
         let data = vec![("special_zero", is_split.to_string())];
         self.one(("Reshape", 1), data, &[x, &shape], x.elem, dims.to_vec())
+    }
+
+    /// Some indices of every dimension.
+    pub fn strided(&mut self, x: &Wire, ranges: &[Range]) -> Wire {
+        // The step of a single index means nothing.
+        let step = |r: &Range| if r.size == 1 { 1 } else { r.step };
+        let end = |r: &Range| {
+            let last = r.begin as i64 + step(r).saturating_mul(r.size as i64 - 1);
+            last + step(r).signum()
+        };
+        let ends: Vec<i64> = ranges.iter().map(end).collect();
+        // A mask of 1 leaves the bound out: one below 0 would count from the end.
+        let open: Vec<u8> = ends.iter().map(|&end| u8::from(end < 0)).collect();
+        let begins = self.ints(&ranges.iter().map(|r| r.begin as i64).collect::<Vec<_>>());
+        let ends = self.ints(&ends.iter().map(|&e| e.max(0)).collect::<Vec<_>>());
+        let steps = self.ints(&ranges.iter().map(step).collect::<Vec<_>>());
+        let none = list(&vec![0u8; ranges.len()]);
+        let data = vec![
+            ("begin_mask", none.clone()),
+            ("end_mask", list(&open)),
+            ("new_axis_mask", none.clone()),
+            ("shrink_axis_mask", none.clone()),
+            ("ellipsis_mask", none),
+        ];
+        let dims = ranges.iter().map(|r| r.size).collect();
+        self.one(("StridedSlice", 1), data, &[x, &begins, &ends, &steps], x.elem, dims)
+    }
+
+    /// More elements before and after those of every dimension: `value`, or whatever `mode` says.
+    pub fn pad(
+        &mut self,
+        x: &Wire,
+        [before, after]: [&[usize]; 2],
+        mode: &'static str,
+        value: Option<f32>,
+    ) -> Wire {
+        let sum =
+            |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
+        let dims = x.dims.iter().zip(before).zip(after).map(sum).collect();
+        let numbers = |of: &[usize]| of.iter().map(|&n| n as i64).collect::<Vec<_>>();
+        let (begins, ends) = (self.ints(&numbers(before)), self.ints(&numbers(after)));
+        let value = value.map(|v| {
+            let value = self.reals(Vec::new(), &[v]);
+            self.convert(&value, x.elem)
+        });
+        let mut inputs = vec![x, &begins, &ends];
+        inputs.extend(&value);
+        let data = vec![("pad_mode", mode.to_string())];
+        self.one(("Pad", 1), data, &inputs, x.elem, dims)
     }
 
     /// A list of integers.

@@ -55,6 +55,20 @@ impl Elem {
         }
     }
 
+    /// Its numpy name.
+    #[must_use]
+    pub fn numpy(self) -> &'static str {
+        match self {
+            Elem::F16 => "float16",
+            Elem::F32 => "float32",
+            Elem::I64 => "int64",
+            Elem::I32 => "int32",
+            Elem::I8 => "int8",
+            Elem::U8 => "uint8",
+            Elem::Bool => "bool",
+        }
+    }
+
     /// Bytes of one element.
     #[must_use]
     pub fn size(self) -> usize {
@@ -133,6 +147,12 @@ impl Pool {
         self.bytes.extend_from_slice(data);
         places.push(at);
         at
+    }
+
+    /// `size` bytes of the file.
+    #[must_use]
+    pub fn bytes(&self, offset: usize, size: usize) -> Option<&[u8]> {
+        self.bytes.get(offset..)?.get(..size)
     }
 
     /// The file.

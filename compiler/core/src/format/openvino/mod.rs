@@ -11,6 +11,7 @@ pub mod file;
 pub mod half;
 mod held;
 mod ops;
+mod ports;
 mod stored;
 pub mod validate;
 mod xml;
@@ -18,12 +19,15 @@ mod xml;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::verify::is_data;
 use crate::graph::{Graph, NodeId, ValueId};
+use crate::numeric::small_float;
 use crate::op::{Cast, Op, OpError, Signature, ValueInfo};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 use emit::Emitter;
 use file::{Elem, Port, Wire};
 use held::{Call, Held};
-use std::collections::{BTreeMap, BTreeSet};
+pub use ports::FilePort;
+use ports::{name_rest, name_result, outputs, set_name};
+use std::collections::BTreeMap;
 use stored::Stored;
 
 /// What real numbers are stored as.
@@ -102,6 +106,10 @@ pub struct Files {
     pub xml: Vec<u8>,
     /// `NAME.bin`.
     pub bin: Vec<u8>,
+    /// Inputs, in order.
+    pub inputs: Vec<FilePort>,
+    /// Outputs, in order.
+    pub outputs: Vec<FilePort>,
     /// Sentences for the user, for example about constants that float16 cannot hold.
     pub notes: Vec<String>,
     /// Layer type with its operator set -> how many.
@@ -176,18 +184,13 @@ const BATCHES: &str = "the stick's compiler takes a batch of inputs apart, and r
 
 fn has_batch(graph: &Graph, input: NodeId) -> bool {
     let shape = graph.value(input.result(0)).map(|v| &v.ty.shape.0);
-    shape.is_some_and(|dims| dims.len() > 1 && dims.first().is_some_and(|&d| d > 1))
+    // Of inputs with fewer dimensions it leaves the first one alone.
+    shape.is_some_and(|dims| dims.len() > 3 && dims.first().is_some_and(|&d| d > 1))
 }
 
 fn place(error: OpError, graph: &Graph, id: NodeId) -> Diagnostic {
     let origin = graph.get(id).map(|n| n.origin.clone()).unwrap_or_default();
     error.into_diagnostic(origin)
-}
-
-/// The name of an input or output in the file: what XML cannot hold is replaced.
-#[must_use]
-pub fn port_name(name: &str) -> String {
-    xml::clean(name)
 }
 
 /// Parameter, and for bytes the arithmetic that makes real numbers of them.
@@ -221,78 +224,10 @@ fn input(e: &mut Emitter<'_>, graph: &Graph, id: NodeId) -> Result<Held, OpError
     Ok(Held::plain(wire))
 }
 
-fn set_name(e: &mut Emitter<'_>, layer: usize, name: &str) {
-    if let Some(layer) = e.network.layers.get_mut(layer)
-        && layer.name.is_none()
-        && !name.is_empty()
-    {
-        layer.name = Some(xml::clean(name));
-    }
-}
-
-/// The layer a value ends in bears the value's name, when the operator made it.
-fn name_result(e: &mut Emitter<'_>, from: usize, held: &Held, name: &str) {
-    if let Held::Tensor { wire, .. } = held
-        && wire.port.layer >= from
-    {
-        set_name(e, wire.port.layer, name);
-    }
-}
-
-/// The other layers of an operator: value/Type.
-fn name_rest(e: &mut Emitter<'_>, from: usize, name: &str) {
-    for layer in e.network.layers.iter_mut().skip(from).filter(|l| l.name.is_none()) {
-        layer.name = Some(xml::clean(&format!("{name}/{}", layer.kind)));
-    }
-}
-
-/// Results. Version 10 calls an output by the name of the layer it comes from, so that one gets the
-/// output's name, whatever it was called before, and no two outputs share a layer.
-fn outputs(
-    e: &mut Emitter<'_>,
-    graph: &Graph,
-    values: &BTreeMap<ValueId, Held>,
-) -> Result<(), Diagnostics> {
-    let mut taken: BTreeSet<usize> = BTreeSet::new();
-    let mut results: Vec<(Wire, String)> = Vec::new();
-    for (output, name) in graph.named_outputs() {
-        let Some(held) = values.get(&output) else { continue };
-        let failed = |error| Diagnostics::from(place(error, graph, output.node));
-        let mut wire = held.materialised(e).map_err(failed)?;
-        let (kind, many) = e
-            .network
-            .layers
-            .get(wire.port.layer)
-            .map_or(("", false), |l| (l.kind, l.outputs.len() > 1));
-        let is_shared =
-            many || matches!(kind, "Parameter" | "Const") || taken.contains(&wire.port.layer);
-        if is_shared {
-            wire = e.reshape_always(&wire, &wire.dims.clone());
-        }
-        taken.insert(wire.port.layer);
-        results.push((wire, xml::clean(name)));
-    }
-    for (wire, name) in &results {
-        // Another layer of that name, for example the same value in channels-first order, gives way.
-        for layer in e.network.layers.iter_mut().filter(|l| l.kind != "Parameter") {
-            if layer.name.as_ref() == Some(name) {
-                layer.name = Some(format!("{name}/{}", layer.kind));
-            }
-        }
-        if let Some(layer) = e.network.layers.get_mut(wire.port.layer) {
-            layer.name = Some(name.clone());
-        }
-    }
-    for (wire, name) in results {
-        let result = e.layer(("Result", 1), Vec::new(), &[&wire], Vec::new());
-        set_name(e, result, &format!("{name}/Result"));
-    }
-    Ok(())
-}
-
 /// Unique names, then the text.
 fn finish(mut e: Emitter<'_>) -> Result<Files, Diagnostics> {
-    unique_names(&mut e);
+    ports::unique_names(&mut e);
+    let (inputs, outputs) = ports::list(&e);
     let mut layers = BTreeMap::new();
     for layer in &e.network.layers {
         *layers.entry(format!("{} opset{}", layer.kind, layer.opset)).or_insert(0) += 1;
@@ -301,35 +236,7 @@ fn finish(mut e: Emitter<'_>) -> Result<Files, Diagnostics> {
         Diagnostics::from(Diagnostic::new(Code::InvalidGraph, Origin::default(), error.to_string()))
     })?;
     let notes = e.notes.into_iter().collect();
-    Ok(Files { xml, bin: e.pool.into_bytes(), notes, layers })
-}
-
-/// Names of inputs and outputs stay; of the others, all but the first of a name get a number.
-fn unique_names(e: &mut Emitter<'_>) {
-    let layers = &mut e.network.layers;
-    let results: BTreeSet<usize> = layers
-        .iter()
-        .filter(|l| l.kind == "Result")
-        .filter_map(|l| l.inputs.first().map(|w| w.port.layer))
-        .collect();
-    let first = |i: usize, kind: &str| kind == "Parameter" || results.contains(&i);
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    for is_port in [true, false] {
-        for (i, layer) in layers.iter_mut().enumerate() {
-            if first(i, layer.kind) != is_port {
-                continue;
-            }
-            let wanted =
-                layer.name.take().filter(|n| !n.is_empty()).unwrap_or_else(|| layer.kind.into());
-            let mut name = wanted.clone();
-            let mut number = 1;
-            while !used.insert(name.clone()) {
-                number += 1;
-                name = format!("{wanted}_{number}");
-            }
-            layer.name = Some(name);
-        }
-    }
+    Ok(Files { xml, bin: e.pool.into_bytes(), inputs, outputs, notes, layers })
 }
 
 /// What becomes of one operator application.
@@ -357,7 +264,12 @@ pub fn form(op: &Op, signature: &Signature<'_>, options: &WriteOptions) -> Resul
     let mut held = Vec::new();
     for operand in &signature.operands {
         held.push(match operand.constant {
-            Some(tensor) => Held::Constant(Stored::new(tensor, operand.quant)),
+            Some(tensor) => {
+                let data = Some(&tensor.data).filter(|_| operand.quant.is_none());
+                let data = data.and_then(small_float::widened);
+                let wide = data.map(|data| Tensor { shape: tensor.shape.clone(), data });
+                Held::Constant(Stored::new(wide.as_ref().unwrap_or(tensor), operand.quant))
+            }
             None => {
                 let ty = real(operand);
                 let wire = Wire {

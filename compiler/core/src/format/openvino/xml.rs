@@ -28,7 +28,7 @@ pub fn print(network: &Network) -> io::Result<Vec<u8>> {
     let mut out = Writer::new_with_indent(Vec::new(), b'\t', 1);
     out.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
     let net = BytesStart::new("net").with_attributes([
-        ("name", network.name.as_str()),
+        ("name", clean(&network.name).as_str()),
         ("version", network.version.to_string().as_str()),
     ]);
     let end = net.to_end().into_owned();
@@ -40,7 +40,7 @@ pub fn print(network: &Network) -> io::Result<Vec<u8>> {
     out.create_element("rt_info").write_inner_content(|out| {
         network.provenance.iter().try_for_each(|(key, value)| {
             out.create_element(key.as_str())
-                .with_attribute(("value", value.as_str()))
+                .with_attribute(("value", clean(value).as_str()))
                 .write_empty()?;
             Ok(())
         })
@@ -93,12 +93,9 @@ fn ports(out: &mut Writer<Vec<u8>>, network: &Network, layer: &Layer) -> io::Res
             ports.try_for_each(|(k, (elem, dims))| {
                 // Version 10 makes tensor names of layer names; version 11 has them here.
                 let name = layer.name.as_deref().filter(|_| network.version > 10);
-                let name = name.filter(|_| layer.kind != "Const");
+                // No input or output has several results; numbered names might be those of one.
+                let name = name.filter(|_| layer.kind != "Const" && layer.outputs.len() == 1);
                 let name = name.map(|n| n.replace(',', "\\,"));
-                let name = match name {
-                    Some(name) if layer.outputs.len() > 1 => Some(format!("{name}.{k}")),
-                    one => one,
-                };
                 port(out, layer.inputs.len() + k, elem.precision(), dims, name.as_deref())
             })
         })?;

@@ -5,7 +5,9 @@ use crate::format::openvino::held::{Call, FIRST, Held};
 use crate::format::openvino::xml::list;
 use crate::geometry::{Axis, Ends};
 use crate::numeric::Activation;
-use crate::op::{BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, TransposeConv};
+use crate::op::{
+    BatchMatmul, Conv2d, DepthwiseConv2d, FullyConnected, OpError, Range, TransposeConv,
+};
 
 /// The rows or columns of a convolution: pads before and after, as many as the windows touch.
 #[derive(Clone, Copy)]
@@ -32,9 +34,9 @@ impl Spatial {
         let axis = Axis::new(input, kernel, stride, dilation, ends).ok_or_else(|| {
             OpError::invalid(format!("no window of {kernel} fits an extent of {input}"))
         })?;
-        let reach = (axis.output - 1) * stride + (kernel - 1) * dilation + 1;
-        let after = reach.saturating_sub(input + axis.before);
-        Ok(Self { stride, dilation, before: axis.before, after, output: axis.output })
+        let Axis { before, output, .. } = axis;
+        let after = axis.reach().saturating_sub(input + before);
+        Ok(Self { stride, dilation, before, after, output })
     }
 }
 
@@ -163,23 +165,14 @@ fn sampled(
     y: &Spatial,
     x: &Spatial,
 ) -> Result<Wire, OpError> {
-    let &[n, c, h, w] = input.dims.as_slice() else {
+    let &[n, c, ..] = input.dims.as_slice() else {
         return Err(OpError::invalid("the input should have 4 dimensions"));
     };
-    let begin = call.e.ints(&[0, 0, y.before as i64, x.before as i64]);
-    let end = call.e.ints(&[0, 0, y.after as i64, x.after as i64]);
-    let zero = call.e.reals(Vec::new(), &[0.0]);
-    let dims = vec![n, c, h + y.before + y.after, w + x.before + x.after];
-    let data = vec![("pad_mode", "constant".to_string())];
-    let wide = call.e.one(("Pad", 1), data, &[input, &begin, &end, &zero], input.elem, dims);
-    let last = |s: &Spatial| ((s.output - 1) * s.stride + 1) as i64;
-    let begin = call.e.ints(&[0; 4]);
-    let end = call.e.ints(&[n as i64, c as i64, last(y), last(x)]);
-    let steps = call.e.ints(&[1, 1, y.stride as i64, x.stride as i64]);
-    let masks = ["begin_mask", "end_mask", "new_axis_mask", "shrink_axis_mask", "ellipsis_mask"];
-    let data = masks.map(|mask| (mask, list(&[0; 4]))).to_vec();
-    let dims = vec![n, c, y.output, x.output];
-    Ok(call.e.one(("StridedSlice", 1), data, &[&wide, &begin, &end, &steps], input.elem, dims))
+    let around = [&[0, 0, y.before, x.before][..], &[0, 0, y.after, x.after]];
+    let wide = call.e.pad(input, around, "constant", Some(0.0));
+    let every = |step: usize, size| Range { begin: 0, step: step as i64, size };
+    let ranges = [every(1, n), every(1, c), every(y.stride, y.output), every(x.stride, x.output)];
+    Ok(call.e.strided(&wide, &ranges))
 }
 
 fn convolution(
@@ -280,12 +273,67 @@ pub fn fully_connected(call: &mut Call<'_, '_>, op: &FullyConnected) -> Result<H
     Ok(Held::plain(y))
 }
 
-/// MatMul of two matrices; constant ones stay int8.
+/// MatMul of two matrices; constant ones stay int8. The stick multiplies up to 4 dimensions: outer ones
+/// become one where both operands have them alike.
 pub fn batch_matmul(call: &mut Call<'_, '_>, op: &BatchMatmul) -> Result<Held, OpError> {
     let order = |rank: usize| (0..rank).collect::<Vec<_>>();
     let (rank_a, rank_b) = (call.dims(0)?.len(), call.dims(1)?.len());
     let a = call.weights(0, &order(rank_a))?;
     let b = call.weights(1, &order(rank_b))?;
     let dims = call.result()?;
-    Ok(Held::plain(matmul(call, [&a, &b], [op.adj_x, op.adj_y], dims)))
+    let turns = [op.adj_x, op.adj_y];
+    if !call.e.is_myriad() || rank_a.max(rank_b) <= 4 {
+        return Ok(Held::plain(matmul(call, [&a, &b], turns, dims)));
+    }
+    let [outer_a, outer_b, outer] = folded(&a.dims, &b.dims).ok_or_else(|| {
+        OpError::unsupported(format!(
+            "the stick's plugin multiplies up to 4 dimensions, and those of {:?} and {:?} do not \
+             become fewer",
+            a.dims, b.dims
+        ))
+    })?;
+    let inner = |dims: &[usize]| dims.get(dims.len().saturating_sub(2)..).unwrap_or(dims).to_vec();
+    let a = call.e.reshape(&a, &[outer_a, inner(&a.dims)].concat());
+    let b = call.e.reshape(&b, &[outer_b, inner(&b.dims)].concat());
+    let wire = matmul(call, [&a, &b], turns, [outer, inner(&dims)].concat());
+    call.rewritten("MatMul of fewer dimensions");
+    Ok(Held::plain(call.e.reshape(&wire, &dims)))
+}
+
+/// The dimensions in front of the matrices of `a`, of `b` and of their product: neighbours that broadcast
+/// alike are one. At most two, or `None`.
+fn folded(a: &[usize], b: &[usize]) -> Option<[Vec<usize>; 3]> {
+    let outer = a.len().max(b.len()).saturating_sub(2);
+    let extent = |of: &[usize], i: usize| {
+        let missing = (outer + 2).saturating_sub(of.len());
+        i.checked_sub(missing).and_then(|i| of.get(i)).copied().unwrap_or(1)
+    };
+    let mut result = [const { Vec::new() }; 3];
+    let mut before = None;
+    for (x, y) in (0..outer).map(|i| (extent(a, i), extent(b, i))).filter(|&ends| ends != (1, 1)) {
+        let is_alike = before.replace((x == 1, y == 1)) == Some((x == 1, y == 1));
+        for (dims, n) in result.iter_mut().zip([x, y, x.max(y)]) {
+            match dims.last_mut().filter(|_| is_alike) {
+                Some(last) => *last *= n,
+                None => dims.push(n),
+            }
+        }
+    }
+    (result[0].len() <= 2).then_some(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outer_dimensions_fold_where_they_broadcast_alike() {
+        let fold =
+            |a: &[usize], b: &[usize]| folded(&[a, &[4, 5]].concat(), &[b, &[5, 6]].concat());
+        assert_eq!(fold(&[1, 3, 2], &[1, 3, 2]), Some([vec![6], vec![6], vec![6]]));
+        assert_eq!(fold(&[2, 3, 2], &[]), Some([vec![12], vec![1], vec![12]]));
+        assert_eq!(fold(&[3, 2], &[7, 3, 1]), None, "three kinds");
+        let two = Some([vec![6, 1], vec![6, 5], vec![6, 5]]);
+        assert_eq!(fold(&[2, 3, 1], &[2, 3, 5]), two);
+    }
 }

@@ -159,6 +159,45 @@ pub fn plain_binary(call: &mut Call<'_, '_>, kind: &'static str) -> Result<Held,
     binary(call, kind, Activation::None)
 }
 
+/// Maximum or Minimum. The stick's compiler makes one Clamp of two that follow each other, and refuses it
+/// when they cross; the outer one says what the result is then.
+pub fn bound(call: &mut Call<'_, '_>, kind: &'static str) -> Result<Held, OpError> {
+    if call.e.is_myriad()
+        && let Some((x, order, number)) = crossed(call, kind)?
+    {
+        call.rewritten("Clamp");
+        return Ok(Held::Tensor { wire: call.e.clamp(&x, number, number), order });
+    }
+    plain_binary(call, kind)
+}
+
+/// What is limited, its order and the result, when one number limits what another has limited beyond it.
+fn crossed(
+    call: &Call<'_, '_>,
+    kind: &'static str,
+) -> Result<Option<(Wire, Vec<usize>, f32)>, OpError> {
+    for (limited, limit) in [(0, 1), (1, 0)] {
+        let Held::Tensor { wire, order } = call.operand(limited)?.clone() else { continue };
+        let Some(stored) = call.stored(limit).filter(|s| s.data.shape.elements() == 1) else {
+            continue;
+        };
+        let real = stored.real()?;
+        let Some(&outer) = real.as_f32().and_then(<[f32]>::first) else { continue };
+        let layer = call.e.network.layers.get(wire.port.layer);
+        let other = if kind == "Minimum" { "Maximum" } else { "Minimum" };
+        let Some([a, b]) = layer.filter(|l| l.kind == other).map(|l| l.inputs.as_slice()) else {
+            continue;
+        };
+        for (x, bound) in [(a, b), (b, a)] {
+            let cross = |inner: f32| if kind == "Minimum" { inner > outer } else { inner < outer };
+            if call.e.number(bound).is_some_and(cross) && x.dims == wire.dims {
+                return Ok(Some((x.clone(), order, outer)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// A real number that was limited to the 256 values of a quantization: FakeQuantize. The stick's plugin
 /// does not have it.
 pub fn quantize(call: &mut Call<'_, '_>) -> Result<Held, OpError> {

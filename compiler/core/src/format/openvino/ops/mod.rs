@@ -12,7 +12,7 @@ mod reduce;
 mod resize;
 
 use super::held::{Call, Held};
-use crate::op::{Op, OpError};
+use crate::op::{Op, OpError, ValueInfo};
 
 /// Joins the operators with their forms. One match without a wildcard, as in `operators!`: a new operator
 /// needs a line, if only among those that are refused.
@@ -28,6 +28,12 @@ macro_rules! forms {
         /// # Errors
         /// What the file, or the device it is for, cannot express.
         pub fn emit(op: &Op, $call: &mut Call<'_, '_>) -> Result<Vec<Held>, OpError> {
+            let is_empty = |ends: &[ValueInfo<'_>]| ends.iter().any(|v| v.shape().elements() == 0);
+            if $call.e.is_myriad() && (is_empty(&$call.s.operands) || is_empty(&$call.s.results)) {
+                return Err(OpError::unsupported(
+                    "the stick's compiler takes no tensors without elements",
+                ));
+            }
             match op {
                 $(Op::$one($o) => $form.map(|held| vec![held]),)*
                 $(Op::$many($m) => $forms,)*
@@ -75,10 +81,10 @@ forms! {
         Logistic(_) => elementwise::unary(call, ("Sigmoid", 1)),
         LogSoftmax(_) => norm::log_softmax(call),
         Math(o) => logic::math(call, o.function),
-        Maximum(_) => elementwise::plain_binary(call, "Maximum"),
+        Maximum(_) => elementwise::bound(call, "Maximum"),
         MaxPool2d(o) => pool::pool(call, &o.0, "MaxPool"),
         Mean(o) => reduce::reduce(call, "ReduceMean", &o.0),
-        Minimum(_) => elementwise::plain_binary(call, "Minimum"),
+        Minimum(_) => elementwise::bound(call, "Minimum"),
         MirrorPad(o) => movement::mirror(call, o),
         Mod(o) => logic::modulo(call, o),
         Mul(o) => elementwise::binary(call, "Multiply", o.activation),

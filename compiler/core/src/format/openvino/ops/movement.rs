@@ -1,8 +1,7 @@
 //! Operators that only move elements.
 
-use crate::format::openvino::file::{Port, Wire};
+use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, FIRST, Held, inverse};
-use crate::format::openvino::xml::list;
 use crate::op::{Mirror, MirrorPad, OpError, Pad, Slice, Split};
 use crate::tensor::Shape;
 
@@ -37,9 +36,21 @@ pub fn reshape(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError> 
     Ok(Held::plain(call.e.reshape(&x, &shape.0)))
 }
 
-/// Broadcast to a shape.
+/// Broadcast to a shape. The stick's compiler drops a Broadcast in front of elementwise layers, even where
+/// nothing else broadcasts, so there it is a Tile.
 pub fn broadcast(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError> {
     let x = call.plain(0)?;
+    // A Reshape would move a batch to where the stick's compiler does not look for it.
+    let has_batch = x.dims.len() > 3 && x.dims.first() != Some(&1) && x.dims.len() != shape.rank();
+    if call.e.is_myriad() && !shape.0.is_empty() && !has_batch {
+        let mut dims = vec![1; shape.rank().saturating_sub(x.dims.len())];
+        dims.extend(&x.dims);
+        let x = call.e.reshape(&x, &dims);
+        let repeats = shape.0.iter().zip(&x.dims).map(|(&n, &d)| if d == 1 { n } else { 1 });
+        let repeats = repeats.collect::<Vec<_>>();
+        call.rewritten("Tile");
+        return Ok(Held::plain(tiled(call, &x, &repeats)));
+    }
     let target = call.e.ints(&int64(shape.0.iter().copied()));
     let data = vec![("mode", "numpy".to_string())];
     Ok(Held::plain(call.e.one(("Broadcast", 3), data, &[&x, &target], x.elem, shape.0.clone())))
@@ -71,9 +82,28 @@ pub fn join(call: &mut Call<'_, '_>, parts: &[Wire], axis: usize) -> Result<Wire
     if let Some(extent) = dims.get_mut(axis) {
         *extent = parts.iter().filter_map(|w| w.dims.get(axis)).sum();
     }
+    let mut parts = parts.to_vec();
+    if call.e.is_myriad() {
+        for part in &mut parts {
+            *part = in_one_piece(call, part, axis)?;
+        }
+    }
     let data = vec![("axis", axis.to_string())];
     let inputs: Vec<&Wire> = parts.iter().collect();
     Ok(call.e.one(("Concat", 1), data, &inputs, first.elem, dims))
+}
+
+/// A part of a Concat along dimension `axis`. If it comes from a Concat along a later one, the stick's
+/// compiler gives its parts places with gaps between them, and fails where such a part is used elsewhere
+/// too: a layer that changes nothing keeps the two apart.
+fn in_one_piece(call: &mut Call<'_, '_>, part: &Wire, axis: usize) -> Result<Wire, OpError> {
+    let layer = call.e.network.layers.get(part.port.layer).filter(|l| l.kind == "Concat");
+    let inner = layer.and_then(|l| l.data.iter().find(|d| d.0 == "axis"));
+    let is_later = inner.and_then(|(_, a)| a.parse::<usize>().ok()).is_some_and(|a| a > axis);
+    if !is_later || part.elem != Elem::F32 {
+        return Ok(part.clone());
+    }
+    call.e.binary("Maximum", part, part)
 }
 
 /// Operands side by side in a new dimension.
@@ -138,37 +168,9 @@ pub fn slice(call: &mut Call<'_, '_>, op: &Slice) -> Result<Held, OpError> {
             "a slice without elements has no form in an OpenVINO file",
         ));
     }
-    let sizes: Vec<usize> = ranges.iter().map(|r| r.size).collect();
     let is_whole =
         ranges.iter().zip(&x.dims).all(|(r, &d)| r.begin == 0 && r.size == d && r.step == 1);
-    let wire = if is_whole {
-        x
-    } else {
-        // The last index taken is inside; a bound below 0 would count from the end, so it is left open.
-        let ends: Vec<i64> = ranges
-            .iter()
-            .map(|r| {
-                let last = r.begin as i64 + r.step.saturating_mul(r.size as i64 - 1);
-                last + r.step.signum()
-            })
-            .collect();
-        // A mask of 1 leaves the bound out.
-        let open: Vec<u8> = ends.iter().map(|&end| u8::from(end < 0)).collect();
-        let none = list(&vec![0u8; ranges.len()]);
-        let begins = call.e.ints(&int64(ranges.iter().map(|r| r.begin)));
-        let ends: Vec<i64> = ends.iter().map(|&e| e.max(0)).collect();
-        let ends = call.e.ints(&ends);
-        let steps: Vec<i64> = ranges.iter().map(|r| if r.size == 1 { 1 } else { r.step }).collect();
-        let steps = call.e.ints(&steps);
-        let data = vec![
-            ("begin_mask", none.clone()),
-            ("end_mask", list(&open)),
-            ("new_axis_mask", none.clone()),
-            ("shrink_axis_mask", none.clone()),
-            ("ellipsis_mask", none),
-        ];
-        call.e.one(("StridedSlice", 1), data, &[&x, &begins, &ends, &steps], x.elem, sizes)
-    };
+    let wire = if is_whole { x } else { call.e.strided(&x, &ranges) };
     let held = Held::Tensor { wire, order };
     if held.dims() == op.shape.0 {
         return Ok(held);
@@ -185,25 +187,13 @@ fn padded(
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let (before, after) = (by_wire(before, &order), by_wire(after, &order));
-    let sum = |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
-    let dims: Vec<usize> = x.dims.iter().zip(&before).zip(&after).map(sum).collect();
-    if dims == x.dims {
+    if before.iter().chain(&after).all(|&n| n == 0) {
         return Ok(Held::Tensor { wire: x, order });
     }
-    if call.e.is_myriad() && !matches!(dims.len(), 3 | 4) {
+    if call.e.is_myriad() && !matches!(x.dims.len(), 3 | 4) {
         return Err(OpError::unsupported("the stick's plugin pads 3 or 4 dimensions only"));
     }
-    let begins = call.e.ints(&int64(before));
-    let ends = call.e.ints(&int64(after));
-    let value = value.map(|v| {
-        let value = call.e.reals(Vec::new(), &[v]);
-        call.e.convert(&value, x.elem)
-    });
-    let mut inputs = vec![&x, &begins, &ends];
-    inputs.extend(&value);
-    let data = vec![("pad_mode", mode.to_string())];
-    let wire = call.e.one(("Pad", 1), data, &inputs, x.elem, dims);
-    Ok(Held::Tensor { wire, order })
+    Ok(Held::Tensor { wire: call.e.pad(&x, [&before, &after], mode, value), order })
 }
 
 /// Pad with a constant.
@@ -226,16 +216,16 @@ pub fn mirror(call: &mut Call<'_, '_>, op: &MirrorPad) -> Result<Held, OpError> 
 pub fn tile(call: &mut Call<'_, '_>, repeats: &[usize]) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let repeats = by_wire(repeats, &order);
-    let dims: Vec<usize> =
-        x.dims.iter().zip(&repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
+    Ok(Held::Tensor { wire: tiled(call, &x, &repeats), order })
+}
+
+fn tiled(call: &mut Call<'_, '_>, x: &Wire, repeats: &[usize]) -> Wire {
+    let dims: Vec<usize> = x.dims.iter().zip(repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
     if dims == x.dims {
-        return Ok(Held::Tensor { wire: x, order });
+        return x.clone();
     }
-    let repeats = call.e.ints(&int64(repeats));
-    Ok(Held::Tensor {
-        wire: call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims),
-        order,
-    })
+    let repeats = call.e.ints(&int64(repeats.iter().copied()));
+    call.e.one(("Tile", 1), Vec::new(), &[x, &repeats], x.elem, dims)
 }
 
 /// DepthToSpace or SpaceToDepth; the block is the outer part of the channels, as in TFLite.

@@ -5,7 +5,8 @@ use crate::format::openvino::file::{Port, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::format::openvino::stored::Stored;
 use crate::op::{
-    GateFunction, Gru, Lstm, OpError, RecurrentAttributes, RecurrentOperand, RecurrentResult, Rnn,
+    GateFunction, Gru, Lstm, OpError, Range, RecurrentAttributes, RecurrentOperand,
+    RecurrentResult, Rnn,
 };
 use crate::tensor::{Shape, Tensor};
 
@@ -87,15 +88,7 @@ pub fn lstm(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
         && op.cell_clip.is_none()
         && !given(RecurrentOperand::Peepholes)
         && a.clip.is_none();
-    // The stick's plugin loses track of a sequence whose states come or go.
-    let is_closed = a.results == [RecurrentResult::Sequence]
-        && !given(RecurrentOperand::Hidden)
-        && !given(RecurrentOperand::Cell);
-    if is_plain && (is_closed || !call.e.is_myriad()) {
-        lstm_sequence(call, &op.attributes)
-    } else {
-        lstm_steps(call, op)
-    }
+    if is_plain { lstm_sequence(call, &op.attributes) } else { lstm_steps(call, op) }
 }
 
 fn lstm_sequence(
@@ -132,24 +125,45 @@ fn lstm_sequence(
     let outputs = dims.iter().map(|d| (x.elem, d.clone())).collect();
     let layer =
         call.e.layer(("LSTMSequence", 5), data, &[&x, &h, &c, &lengths, &w, &r, &b], outputs);
-    let elem = x.elem;
-    let result = |output: usize| {
-        let dims = dims.get(output).cloned().unwrap_or_default();
-        Wire { port: Port { layer, output }, elem, dims }
-    };
-    let sequence = |call: &mut Call<'_, '_>| {
-        let y = call.e.reshape(&result(0), &[batch, steps, hidden]);
-        Held::Tensor { wire: y, order: vec![1, 0, 2] }
-    };
-    let last = |call: &mut Call<'_, '_>, output| {
-        Held::plain(call.e.reshape(&result(output), &[batch, hidden]))
-    };
-    let results = attributes.results.iter().map(|r| match r {
-        RecurrentResult::Sequence => sequence(call),
-        RecurrentResult::Hidden => last(call, 1),
-        RecurrentResult::Cell => last(call, 2),
-    });
-    Ok(results.collect())
+    let wire = |(output, dims)| Wire { port: Port { layer, output }, elem: x.elem, dims };
+    let parts: Vec<Wire> = dims.into_iter().enumerate().map(wire).collect();
+    let all = if call.e.is_myriad() { Some(joined(call, &parts)?) } else { None };
+    let range = |begin, size| Range { begin, step: 1, size };
+    let mut results = Vec::new();
+    for result in &attributes.results {
+        let (number, begin, size) = match result {
+            RecurrentResult::Sequence => (0, 0, steps),
+            RecurrentResult::Hidden => (1, steps, 1),
+            RecurrentResult::Cell => (2, steps + 1, 1),
+        };
+        let part = match &all {
+            Some(all) => {
+                let ranges = [range(0, batch), range(0, 1), range(begin, size), range(0, hidden)];
+                Some(call.e.strided(all, &ranges))
+            }
+            None => parts.get(number).cloned(),
+        };
+        let part = part.ok_or_else(|| OpError::invalid("no such result"))?;
+        results.push(if *result == RecurrentResult::Sequence {
+            let wire = call.e.reshape(&part, &[batch, steps, hidden]);
+            Held::Tensor { wire, order: vec![1, 0, 2] }
+        } else {
+            Held::plain(call.e.reshape(&part, &[batch, hidden]))
+        });
+    }
+    Ok(results)
+}
+
+/// The sequence, the last hidden state and the last cell state of an LSTMSequence, one behind the other:
+/// the stick's compiler fails on a sequence one of whose results nobody reads.
+fn joined(call: &mut Call<'_, '_>, results: &[Wire]) -> Result<Wire, OpError> {
+    let mut parts = results.to_vec();
+    for state in parts.iter_mut().skip(1) {
+        if let &[batch, directions, hidden] = state.dims.as_slice() {
+            *state = call.e.reshape(state, &[batch, directions, 1, hidden]);
+        }
+    }
+    super::movement::join(call, &parts, 2)
 }
 
 /// What every written-out layer has: the inputs' share of the gates' sums, step by step.
