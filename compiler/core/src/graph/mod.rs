@@ -257,6 +257,17 @@ impl Graph {
         dead.len()
     }
 
+    /// Removes a node that nothing reads. Returns whether it is gone.
+    pub fn remove_unread(&mut self, id: NodeId) -> bool {
+        let Some(index) = self.find(id) else { return true };
+        let is_read = self.dag.edges_directed(index, Direction::Outgoing).next().is_some();
+        let is_port = self.inputs.contains(&id) || self.outputs.iter().any(|v| v.node == id);
+        if !is_read && !is_port {
+            self.dag.remove_node(index);
+        }
+        !is_read && !is_port
+    }
+
     /// Execution order: Kahn's algorithm, ties broken by creation order. Nodes on a cycle are
     /// left out, which the verifier reports.
     #[must_use]

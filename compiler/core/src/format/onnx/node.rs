@@ -66,6 +66,7 @@ impl Reader<'_> {
         let site = Site { scope, node, origin: origin.clone(), operands };
         match self.results(&site) {
             Err(refusal) => {
+                self.refused.insert(origin.clone());
                 if let Refusal::Error(error) = refusal {
                     self.problems.push(error.into_diagnostic(origin));
                     self.look_inside(scope, index, node);
@@ -301,5 +302,28 @@ mod tests {
         let message = read(&nodes(vec![node("Abs", &["x"], &["c"]), choose("c")]));
         let message = message.expect_err("unknown");
         assert_eq!(message.matches("operator Nobody").count(), 1, "{message}");
+    }
+
+    /// What a refused node had become, and tries in another type, are not there to be asked about.
+    #[test]
+    fn refused_nodes_leave_nothing_in_the_graph() {
+        use crate::format::onnx::read_partly;
+        use crate::format::onnx::testing::models::{floats, int, ints};
+        use onnx_protobuf::Message;
+        let conv = attribute(node("Conv", &["x", "w"], &["c"]), ints("strides", &[9, 9]));
+        let turned = attribute(node("Transpose", &["x"], &["t"]), ints("perm", &[0, 0, 1, 2]));
+        let mut half = attribute(node("Cast", &["x"], &["h"]), int("to", 10));
+        half.name = "half".into();
+        let all = vec![conv, turned, half, node("Elu", &["h"], &["y"])];
+        let mut g = graph(all, vec![input("x", &[1, 1, 4, 4])], vec![output("y")]);
+        g.initializer = vec![floats("w", &[1, 1, 5, 5], &[0.0; 25])];
+        let bytes = model(17, g).write_to_bytes().expect("serialises");
+        let (graph, problems) = read_partly(&bytes, &Default::default()).expect("partly");
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        let nodes = graph.nodes();
+        let read: Vec<_> = nodes.iter().filter_map(|&id| graph.get(id)).collect();
+        assert!(read.iter().all(|n| !n.results.is_empty()), "{read:?}");
+        assert!(read.iter().all(|n| !matches!(n.origin.index, Some(0 | 1))), "{read:?}");
+        assert!(read.iter().any(|n| n.origin.index == Some(3)), "{read:?}");
     }
 }

@@ -9,7 +9,7 @@ use super::scope::{Entry, Scope};
 use super::wire::WireError;
 use super::{external, inputs, order, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished};
+use crate::format::{ReadOptions, finished, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, Op, OpError, Reshape};
 use crate::tensor::Tensor;
@@ -87,6 +87,7 @@ pub fn read_partly(
         nodes_left: MAX_NODES,
         unrolled_left: MAX_UNROLLED,
         looked_through: BTreeSet::new(),
+        refused: BTreeSet::new(),
         problems: Diagnostics::default(),
     };
     let problems = reader.run(graph, file);
@@ -146,6 +147,8 @@ pub(super) struct Reader<'a> {
     pub unrolled_left: usize,
     /// Graphs and functions that were not read but looked through, by the address of their message.
     pub looked_through: BTreeSet<usize>,
+    /// Places of nodes that were refused.
+    pub refused: BTreeSet<Origin>,
     pub problems: Diagnostics,
 }
 
@@ -159,6 +162,7 @@ impl Reader<'_> {
             self.problems.push(crate::format::no_suppression(scope.origin().clone()));
         }
         self.read_outputs(proto, &scope);
+        remove_refused(&mut self.graph, &self.refused);
         // What is missing altogether comes first.
         self.problems.0.sort_by_key(|d| d.code != Code::UnknownOperator);
         std::mem::take(&mut self.problems).merged()

@@ -7,10 +7,11 @@ use super::ops::{OpContext, Operand, READERS};
 use super::summary::{open, operator_name};
 use super::table::TensorEntry;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished};
+use crate::format::{ReadOptions, finished, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Op, OpError, Signature};
 use crate::tensor::DType;
+use std::collections::BTreeSet;
 
 /// Reads a model.
 ///
@@ -44,6 +45,8 @@ pub(super) struct Reader<'a> {
     pub tensors: Vec<TensorEntry>,
     /// A reference of the file leads nowhere.
     pub is_dangling: bool,
+    /// Places of operators that were refused.
+    pub refused: BTreeSet<Origin>,
     pub problems: Diagnostics,
 }
 
@@ -64,8 +67,9 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| malformed("the model has no subgraph"))?;
         let graph = Graph::new();
         let problems = Diagnostics::default();
-        let tensors = Vec::new();
-        Ok(Self { model, subgraph, options, file, graph, tensors, is_dangling: false, problems })
+        let (tensors, refused) = (Vec::new(), BTreeSet::new());
+        let is_dangling = false;
+        Ok(Self { model, subgraph, options, file, graph, tensors, is_dangling, refused, problems })
     }
 
     fn run(mut self) -> (Graph, Diagnostics) {
@@ -76,6 +80,7 @@ impl<'a> Reader<'a> {
             self.read_operator(index);
         }
         self.read_outputs();
+        remove_refused(&mut self.graph, &self.refused);
         (self.graph, self.problems.merged())
     }
 
@@ -135,8 +140,9 @@ impl<'a> Reader<'a> {
             return self.refuse_results(&op);
         }
         let before = self.problems.0.len();
-        self.read_accepted(op, &name, origin);
+        self.read_accepted(op, &name, origin.clone());
         if self.problems.0.len() > before {
+            self.refused.insert(origin);
             self.refuse_results(&op);
         }
     }
