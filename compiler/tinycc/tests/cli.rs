@@ -125,6 +125,7 @@ fn check_names_nodes_and_says_each_problem_once() {
     let row = sine.stdout.lines().find(|l| l.contains("dense1/relu")).expect("its name");
     assert!(row.contains("FULLY_CONNECTED") && row.contains("native"), "{row}");
 }
+
 #[test]
 fn bad_files_end_with_a_message() {
     let dir = fixture("bad");

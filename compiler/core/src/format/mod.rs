@@ -13,7 +13,6 @@ pub use summary::{FileOperator, FileTensor, Summary};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::Graph;
-use crate::graph::verify::is_data;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,7 +121,7 @@ pub fn read_partly(
 /// else reads it: targets are not asked about halves of operators.
 fn remove_refused(graph: &mut Graph, refused: &BTreeSet<Origin>) {
     for id in graph.nodes().into_iter().rev() {
-        if graph.get(id).is_some_and(|n| !is_data(&n.op) && refused.contains(&n.origin)) {
+        if graph.get(id).is_some_and(|n| refused.contains(&n.origin)) {
             graph.remove_unread(id);
         }
     }

@@ -76,6 +76,7 @@ pub struct Graph {
     dag: StableDiGraph<Node, Use>,
     inputs: Vec<NodeId>,
     outputs: Vec<ValueId>,
+    notes: Vec<String>,
     next_serial: u32,
 }
 
@@ -214,6 +215,17 @@ impl Graph {
     #[must_use]
     pub fn outputs(&self) -> &[ValueId] {
         &self.outputs
+    }
+
+    /// Sentences about the model for the user: it can be read, but something about it is odd.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Adds such a sentence.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Sets the outputs.

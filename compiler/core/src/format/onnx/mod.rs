@@ -14,6 +14,7 @@ mod inputs;
 mod node;
 pub mod ops;
 mod order;
+mod outputs;
 mod quant;
 mod read;
 mod scope;

@@ -4,13 +4,14 @@ use super::attribute::Given;
 use super::build::Builder;
 use super::flow;
 use super::inner::check_depth;
-use super::ops::{self, Context};
+use super::ops::{self, Context, Rows};
 use super::read::{MAX_NODES, Reader, is_default};
 use super::scope::{Entry, LOOP_BODY, Scope};
 use crate::diagnostic::{Code, Origin};
 use crate::graph::ValueId;
 use crate::op::OpError;
 use onnx_protobuf::NodeProto;
+use std::collections::BTreeSet;
 
 /// Why a node has no results.
 #[derive(Debug)]
@@ -67,7 +68,11 @@ impl Reader<'_> {
         match self.results(&site) {
             Err(refusal) => {
                 self.refused.insert(origin.clone());
-                if let Refusal::Error(error) = refusal {
+                // Data of other files is missed where it is looked for.
+                let is_new = |e: &OpError| e.code != Code::ExternalData;
+                if let Refusal::Error(error) = refusal
+                    && is_new(&error)
+                {
                     self.problems.push(error.into_diagnostic(origin));
                     self.look_inside(scope, index, node);
                 }
@@ -118,6 +123,11 @@ impl Reader<'_> {
         if site.scope.is_unrolled {
             self.unroll(1)?;
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = site.node.attribute.iter().find(|a| !names.insert(&a.name)) {
+            let message = format!("attribute \"{}\" is given twice", twice.name);
+            return Err(OpError::invalid(message).into());
+        }
         if let Some(function) = self.functions.find(site.node) {
             return function.inline(self, site);
         }
@@ -146,8 +156,7 @@ impl Reader<'_> {
         let row =
             ops::find(operator).and_then(|row| Some((row.reader(opset)?, row.takes_quantized)));
         let (read, takes_quantized) = row.ok_or_else(|| unknown(site.node, opset))?;
-        self.has_suppression |= operator == "NonMaxSuppression";
-        let nms_rows = self.options.nms_rows;
+        let rows = Rows { given: self.options.nms_rows, is_read: false };
         let mut builder = self.builder(site);
         let mut operands = operands;
         if !takes_quantized {
@@ -157,7 +166,10 @@ impl Reader<'_> {
             }
         }
         let attributes = site.scope.attributes(site.node);
-        read(&mut Context { attributes, opset, operands, outputs, nms_rows, build: builder })
+        let mut context = Context { attributes, opset, operands, outputs, rows, build: builder };
+        let results = read(&mut context);
+        self.uses_nms_rows |= context.rows.is_read;
+        results
     }
 
     /// What adds nodes that stand for one node of the file.
@@ -302,6 +314,14 @@ mod tests {
         let message = read(&nodes(vec![node("Abs", &["x"], &["c"]), choose("c")]));
         let message = message.expect_err("unknown");
         assert_eq!(message.matches("operator Nobody").count(), 1, "{message}");
+    }
+
+    #[test]
+    fn attributes_are_given_once() {
+        use crate::format::onnx::testing::models::int;
+        let twice = attribute(attribute(node("Elu", &["x"], &["y"]), int("a", 1)), int("a", 1));
+        let message = read(&nodes(vec![twice])).expect_err("twice");
+        assert!(message.contains("attribute \"a\" is given twice"), "{message}");
     }
 
     /// What a refused node had become, and tries in another type, are not there to be asked about.

@@ -288,6 +288,11 @@ mod tests {
         let w = [0.0; 8];
         cube().floats(&[1, 1, 2, 4], &w).refused(11, "different numbers");
         cube().floats(&[1, 2, 2, 2, 1], &w).refused(11, "take 2 channels");
+        for op in ["Conv", "ConvTranspose"] {
+            let c = case(op).input(&[1, 1, 4], &[0.0; 4]).floats(&[1, 1, 3], &[0.0; 3]);
+            c.list("kernel_shape", &[2])
+                .refused(11, "\"kernel_shape\" = [2], but the weights have [3]");
+        }
         let c = case("Conv").input(&[1, 1, 1, 1, 1, 1], &[0.0]).floats(&[1, 1, 1, 1, 1, 1], &[0.0]);
         c.refused(11, "4 spatial dimensions");
         cube().floats(&[1, 1, 2, 2, 2], &w).list("pads", &[0; 5]).refused(11, "5 pads");
