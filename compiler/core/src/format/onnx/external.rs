@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const MAX_SHARED: usize = 4;
 
 /// The names of the files that a model's tensors are in, as the model has them: nothing is known
-/// about them, they may be any text. None for a file that is no model, which [`super::read`] reports.
+/// about them, they may be any text. None for a file that is no model, which [`crate::format::read`] reports.
 #[must_use]
 pub fn external_files(bytes: &[u8]) -> Vec<String> {
     let Ok(mut model) = open(bytes, &Origin::default()) else { return Vec::new() };
@@ -175,7 +175,7 @@ mod tests {
         let file = file.map(|n| Arc::from(&data[..n])).map_err(ToString::to_string);
         let external = ExternalFiles::from([("w.bin".to_string(), file)]);
         let options = ReadOptions { external, ..ReadOptions::default() };
-        let graph = super::super::read(&bytes, &options).map_err(|e| e.to_string())?;
+        let graph = crate::format::read(&bytes, &options).map_err(|e| e.to_string())?;
         let x = crate::Tensor::new([2].as_slice().into(), crate::TensorData::F32(vec![0.5; 2]));
         let y = crate::evaluate::run(&graph, &[x.expect("fits")]).map_err(|e| e.to_string())?;
         Ok(y[0].as_f32().expect("floats").to_vec())
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn files_that_are_not_given_are_named() {
         let bytes = outside(&[("location", "w.bin")]);
-        let message = super::super::read(&bytes, &ReadOptions::default()).expect_err("absent");
+        let message = crate::format::read(&bytes, &ReadOptions::default()).expect_err("absent");
         assert!(message.to_string().contains("\"w.bin\": the file is not given"), "{message}");
         assert!(external_files(b"no model").is_empty());
     }

@@ -238,7 +238,7 @@ mod tests {
             let pair = |(name, dims): &(&str, &[usize])| ((*name).to_string(), dims.to_vec());
             let input_shapes: BTreeMap<_, _> = shapes.iter().map(pair).collect();
             let options = ReadOptions { input_shapes, ..ReadOptions::default() };
-            super::super::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
+            crate::format::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
                 let shape =
                     |v: &crate::graph::ValueId| graph.value(*v).map(|v| v.ty.shape.0.clone());
                 graph.outputs().iter().filter_map(shape).collect::<Vec<_>>()

@@ -9,7 +9,7 @@ use super::scope::{Entry, Scope};
 use super::wire::WireError;
 use super::{external, inputs, order, outputs, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished, remove_refused};
+use crate::format::{ReadOptions, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, OpError};
 use crate::tensor::Tensor;
@@ -43,15 +43,6 @@ pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostic
         WireError::Nesting | WireError::Size => problem(Code::MalformedModel, e.to_string()),
     })?;
     Ok(ModelProto::parse_from_bytes(bytes).map_err(|e| incomplete(&e))?)
-}
-
-/// Reads a model.
-///
-/// # Errors
-/// Not an ONNX file; a damaged one; operators, types or dynamic shapes that are not supported.
-/// All problems are reported together, but those that only follow from another.
-pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    finished(read_partly(bytes, options)?)
 }
 
 /// Reads what can be read of a model, with the problems of the rest.

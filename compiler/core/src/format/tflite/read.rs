@@ -1,26 +1,17 @@
 //! From TFLite bytes to a graph. Every index, size and number of the file is checked. Who reads a
 //! tensor that cannot be read is passed over: every problem is reported, and none twice.
 
+use super::file::{open, operator_name};
 use super::generated as fb;
 use super::lstm;
-use super::ops::{OpContext, Operand, READERS};
-use super::summary::{open, operator_name};
+use super::ops::{OpContext, Operand, READERS, is_known};
 use super::table::TensorEntry;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished, remove_refused};
+use crate::format::{ReadOptions, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Op, OpError, Signature};
 use crate::tensor::DType;
 use std::collections::BTreeSet;
-
-/// Reads a model.
-///
-/// # Errors
-/// Not a TFLite file; a damaged one; operators, types or dynamic shapes that are not supported.
-/// All problems are reported together, but those that only follow from another.
-pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    finished(read_partly(bytes, options)?)
-}
 
 /// Reads what can be read of a model, with the problems of the rest.
 ///
@@ -314,11 +305,6 @@ impl<'a> Reader<'a> {
         }
         self.graph.set_outputs(outputs);
     }
-}
-
-/// Whether there is a reader of the operator.
-pub(super) fn is_known(name: &str) -> bool {
-    name == lstm::NAME || READERS.binary_search_by(|(n, _)| (*n).cmp(name)).is_ok()
 }
 
 fn unknown_help(name: &str) -> String {
