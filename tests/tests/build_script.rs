@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::{EmitOptions, Runtime};
@@ -233,7 +233,7 @@ fn emitted_packages_are_dependencies() {
     let mut packages = packages();
     for (runtime, name) in [(Runtime::Embedded, "alone"), (Runtime::Crate, "with_crate")] {
         let bytes = build::file(&root().join(SINE));
-        let mut graph = tflite::read(&bytes, &tflite::ReadOptions::default()).expect("reads");
+        let mut graph = format::read(&bytes, &format::ReadOptions::default()).expect("reads");
         pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
         let legal = lower::legalise(graph, Core::Generic).expect("legal");
         let options =

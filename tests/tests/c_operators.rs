@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use tempfile::TempDir;
 use tinycc_core::TensorType;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::EmitOptions;
@@ -40,8 +40,8 @@ impl Emitted<'_> {
 
 /// Emits a case for both cores; the second only when its code differs.
 fn emit<'a>(case: &'a Case, id: &str, folder: &Path) -> Result<Vec<Emitted<'a>>, String> {
-    let options = tflite::ReadOptions { file: case.model.clone(), ..Default::default() };
-    let mut graph = tflite::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
+    let options = format::ReadOptions { file: case.model.clone(), ..Default::default() };
+    let mut graph = format::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
     pass::run_all(&mut graph, pass::LEGALISE).map_err(|e| e.to_string())?;
     let mut emitted = Vec::new();
     let mut generic = String::new();

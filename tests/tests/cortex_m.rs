@@ -10,7 +10,7 @@
 
 use std::fmt::Write;
 use std::process::Command;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::graph::Value;
 use tinycc_core::lower::Core;
 use tinycc_core::op::{Constant, Input, Op};
@@ -116,7 +116,7 @@ fn register_tile_of_kws() {
         return;
     }
     let bytes = build::file(&zoo.join("mlperf_tiny/kws_dscnn_int8.tflite"));
-    let graph = tflite::read(&bytes, &Default::default()).expect("reads");
+    let graph = format::read(&bytes, &Default::default()).expect("reads");
     let layers = pointwise_64(&graph);
     assert_eq!(layers.len(), 4, "KWS has four such layers");
     let mut table = String::new();

@@ -11,7 +11,7 @@
 use std::fmt::Write;
 use std::process::Command;
 use tinycc_core::Graph;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, Built, Firmware};
 use tinycc_tests::cross::{self, Board, CORTEX_M0, CORTEX_M4, RISCV};
@@ -24,8 +24,8 @@ const SETS: usize = 3;
 const AT_MOST: f64 = 1.10;
 
 fn graph(path: &str, model: &std::path::Path) -> Graph {
-    let options = tflite::ReadOptions { file: path.to_string(), ..Default::default() };
-    tflite::read(&build::file(model), &options).expect("reads")
+    let options = format::ReadOptions { file: path.to_string(), ..Default::default() };
+    format::read(&build::file(model), &options).expect("reads")
 }
 
 /// Builds and runs Rust firmware; outputs must be `want` and nothing may panic.

@@ -11,7 +11,7 @@
 use std::process::Command;
 use tempfile::TempDir;
 use tinycc_core::Graph;
-use tinycc_core::format::{self, openvino, tflite};
+use tinycc_core::format::{self, openvino};
 use tinycc_core::lower::Core;
 use tinycc_core::pass;
 use tinycc_driver::{Compiler, Options};
@@ -86,8 +86,8 @@ const MODELS: [&str; 3] = [
 /// The graph with every tensor called `name`.
 fn renamed(model: &str, name: &str) -> Graph {
     let file_name = format!("{name}.tflite");
-    let options = tflite::ReadOptions { file: file_name, ..Default::default() };
-    let mut graph = tflite::read(&file(&root().join("fixtures").join(model)), &options);
+    let options = format::ReadOptions { file: file_name, ..Default::default() };
+    let mut graph = format::read(&file(&root().join("fixtures").join(model)), &options);
     let graph = graph.as_mut().expect("reads");
     for id in graph.nodes() {
         let node = graph.get_mut(id).expect("a node");

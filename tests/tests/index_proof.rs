@@ -10,7 +10,7 @@
 )]
 
 use std::panic::AssertUnwindSafe;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::kir::bounds::Proof;
 use tinycc_core::kir::{Access, BinOp, Expr, Kernel, Module, Stmt, interp};
 use tinycc_core::lower::{self, Core};
@@ -21,8 +21,8 @@ use tinycc_tests::zoo;
 
 /// Modules for both cores.
 fn modules(bytes: &[u8], file: &str) -> Result<Vec<Module>, String> {
-    let options = tflite::ReadOptions { file: file.to_string(), ..Default::default() };
-    let mut graph = tflite::read(bytes, &options).map_err(|e| e.to_string())?;
+    let options = format::ReadOptions { file: file.to_string(), ..Default::default() };
+    let mut graph = format::read(bytes, &options).map_err(|e| e.to_string())?;
     pass::run_all(&mut graph, pass::LEGALISE).map_err(|e| e.to_string())?;
     let lowered = |core| {
         let legal = lower::legalise(graph.clone(), core).map_err(|e| e.to_string())?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use tinycc_core::diagnostic::Diagnostics;
-use tinycc_core::format::{self, ReadOptions, tflite};
+use tinycc_core::format::{self, ReadOptions};
 use tinycc_core::lower::Core;
 use tinycc_core::{Shape, Tensor, TensorData};
 use tinycc_tests::build::{self, file};
@@ -126,8 +126,8 @@ fn the_advice_to_give_an_input_shape_helps() {
     let bytes = file(&root().join("fixtures/bad/dynamic_height_width.tflite"));
     let input_shapes = BTreeMap::from([("in".to_string(), vec![1, 6, 7, 3])]);
     let options =
-        tflite::ReadOptions { file: "open.tflite".into(), input_shapes, ..Default::default() };
-    let graph = tflite::read(&bytes, &options).expect("reads with the input shape given");
+        format::ReadOptions { file: "open.tflite".into(), input_shapes, ..Default::default() };
+    let graph = format::read(&bytes, &options).expect("reads with the input shape given");
     let output = graph.value(graph.outputs()[0]).expect("output");
     assert_eq!(output.ty.shape.0, [1, 6, 7, 3], "the output follows the input");
 }

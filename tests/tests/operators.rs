@@ -9,7 +9,7 @@
 )]
 
 use tinycc_core::evaluate;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::kir::interp;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::{Graph, Tensor, TensorType, pass};
@@ -27,8 +27,8 @@ fn types(graph: &Graph, outputs: bool) -> Vec<TensorType> {
 
 /// What is wrong with a case, if anything.
 fn run(case: &Case) -> Result<(), String> {
-    let options = tflite::ReadOptions { file: case.model.clone(), ..Default::default() };
-    let graph = tflite::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
+    let options = format::ReadOptions { file: case.model.clone(), ..Default::default() };
+    let graph = format::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
     let (input_types, output_types) = (types(&graph, false), types(&graph, true));
     let mut legal = graph.clone();
     pass::run_all(&mut legal, pass::LEGALISE).map_err(|e| e.to_string())?;

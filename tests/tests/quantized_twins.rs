@@ -12,7 +12,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, Built};
 use tinycc_tests::onnx_make::bytes;
@@ -26,7 +26,7 @@ const TOLERANCE: f64 = 0.02;
 
 fn pairs(zoo: &Path) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let made = |path: &str| {
-        let graph = tflite::read(&build::file(&zoo.join(path)), &Default::default());
+        let graph = format::read(&build::file(&zoo.join(path)), &Default::default());
         bytes(&qdq(&graph.expect("the twin is read")))
     };
     let kws = build::file(&zoo.join("mlperf_tiny_onnx/kws_dscnn_int8_qdq_tf2onnx.onnx"));

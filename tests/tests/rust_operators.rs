@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use tempfile::TempDir;
 use tinycc_core::TensorType;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
 use tinycc_targets::{EmitOptions, Runtime};
@@ -41,8 +41,8 @@ fn emit<'a>(
     runtime: Runtime,
     folder: &Path,
 ) -> Result<Vec<Emitted<'a>>, String> {
-    let options = tflite::ReadOptions { file: case.model.clone(), ..Default::default() };
-    let mut graph = tflite::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
+    let options = format::ReadOptions { file: case.model.clone(), ..Default::default() };
+    let mut graph = format::read(&case.model_bytes(), &options).map_err(|e| e.to_string())?;
     pass::run_all(&mut graph, pass::LEGALISE).map_err(|e| e.to_string())?;
     let mut emitted = Vec::new();
     let mut generic = String::new();
@@ -159,7 +159,7 @@ fn weights_beside_and_inside_the_source() {
     }
     let path = root().join("fixtures/mnist_cnn/mnist_cnn_int8");
     let bytes = |extension: &str| build::file(&path.with_extension(extension));
-    let graph = tflite::read(&bytes("tflite"), &Default::default());
+    let graph = format::read(&bytes("tflite"), &Default::default());
     let mut graph = graph.expect("reads");
     pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
     let legal = lower::legalise(graph, Core::Generic).expect("legal");

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::graph::text;
 use tinycc_core::lower::{self, Core};
 use tinycc_core::pass;
@@ -43,8 +43,8 @@ const EMBEDDED: &[&str] = &["conv2d_f32", "logistic"];
 /// File contents by extension, the graph before and after the passes, and the report.
 fn artifacts(model: &str, file_name: &str, name: &str, core: Core) -> BTreeMap<String, String> {
     let bytes = file(&root().join("fixtures").join(model));
-    let options = tflite::ReadOptions { file: file_name.into(), ..Default::default() };
-    let mut graph = tflite::read(&bytes, &options).expect("reads");
+    let options = format::ReadOptions { file: file_name.into(), ..Default::default() };
+    let mut graph = format::read(&bytes, &options).expect("reads");
     let mut all = BTreeMap::from([("read.ir".to_string(), text::print(&graph))]);
     pass::run_all(&mut graph, pass::LEGALISE).expect("passes");
     all.insert("legal.ir".into(), text::print(&graph));

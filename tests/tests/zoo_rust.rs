@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use tinycc_core::format::tflite;
+use tinycc_core::format;
 use tinycc_core::lower::Core;
 use tinycc_tests::build::{self, Built};
 use tinycc_tests::headline::{BOUNDED, MODELS};
@@ -46,8 +46,8 @@ fn check(zoo: &Path, r: &Record) -> Result<String, String> {
     let bytes = build::file(&zoo.join(&r.path));
     let mut all = Match { is_float: false, deviation: 0.0 };
     for core in [Core::Generic, Core::CortexM4] {
-        let options = tflite::ReadOptions { file: r.path.clone(), ..Default::default() };
-        let graph = tflite::read(&bytes, &options).map_err(|e| e.to_string())?;
+        let options = format::ReadOptions { file: r.path.clone(), ..Default::default() };
+        let graph = format::read(&bytes, &options).map_err(|e| e.to_string())?;
         let built = build::emit_as("rust", graph, &r.path, "model", core);
         let built = built.map_err(|e| e.to_string())?;
         let got = outputs(zoo, r, &built, core).map_err(|e| format!("{core:?}: {e}"))?;

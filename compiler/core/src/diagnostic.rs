@@ -260,20 +260,17 @@ fn join(mut d: Diagnostic, origins: &[Origin]) -> Diagnostic {
         return d;
     }
     let place = |o: &Origin| {
-        let index = o.index.map(|index| match o.inner.as_str() {
-            "" => index.to_string(),
-            inner => format!("{index} {inner}"),
-        });
-        let name = match (o.tensor.as_str(), o.inner.as_str()) {
-            ("", "") => &o.name,
-            // The way to an inner node names the nodes on it.
-            (_named, _inner) => &o.tensor,
-        };
-        match index {
-            Some(index) if name.is_empty() => index,
-            Some(index) => format!("{index} {}", quoted(name, LISTED_SHOWN)),
-            None => quoted(name, LISTED_SHOWN),
-        }
+        let name = |name: &str| Some(quoted(name, LISTED_SHOWN)).filter(|_| !name.is_empty());
+        // A message about a tensor names that one, unless the way to it begins at the node.
+        let is_named = !o.inner.is_empty() || o.tensor.is_empty();
+        let inner = Some(o.inner.clone()).filter(|inner| !inner.is_empty());
+        let parts = [
+            o.index.map(|index| index.to_string()),
+            name(&o.name).filter(|_| is_named),
+            inner,
+            name(&o.tensor),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
     let listed: Vec<String> = origins.iter().take(LISTED).map(place).collect();
     let rest = match origins.len().saturating_sub(LISTED) {
@@ -346,6 +343,13 @@ mod tests {
         assert_eq!(
             both.to_string(),
             "error[TCC0301]: m.onnx: Conv: too wide (2 nodes: 12 \"/backbone/conv1/Conv\", 13)"
+        );
+        let call = |index, name: &str| Origin { inner: "node 0 Foo".into(), ..node(index, name) };
+        let calls = [call(0, "first"), call(1, "second")].map(problem).to_vec();
+        assert_eq!(
+            Diagnostics(calls).merged().to_string(),
+            "error[TCC0301]: m.onnx: Conv: too wide (2 nodes: 0 \"first\" node 0 Foo, \
+             1 \"second\" node 0 Foo)"
         );
         let about = Origin { tensor: "out".into(), ..node(0, "out") };
         assert_eq!(about.to_string(), "m.onnx: node 0 Conv, tensor \"out\"");

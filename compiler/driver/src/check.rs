@@ -5,9 +5,12 @@ use crate::compiler::Compiler;
 use crate::report::json;
 use crate::table::{Align, Table};
 use serde::Serialize;
-use tinycc_core::diagnostic::Diagnostics;
+use tinycc_core::diagnostic::{Diagnostics, shortened};
 use tinycc_core::graph::Graph;
 use tinycc_targets::Support;
+
+/// Characters of a name that the table shows.
+const SHOWN: usize = 60;
 
 /// The answer about a model.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +34,9 @@ pub struct Answer {
     pub index: Option<usize>,
     /// Name in the file's format; that of the compiler for operators a reader adds.
     pub operator: String,
+    /// What the file calls it, and the way to an operator inside of it; its first output where it has no
+    /// name.
+    pub name: String,
     /// First result.
     pub tensor: String,
     /// Its type.
@@ -84,7 +90,12 @@ fn answer(graph: &Graph, id: tinycc_core::graph::NodeId, support: Support) -> An
         Support::Decompose(how) => (how, String::new()),
         Support::No(reason) => ("no".to_string(), reason),
     };
+    let name = node.map(|n| match n.origin.inner.as_str() {
+        "" => n.origin.name.clone(),
+        inner => format!("{} {inner}", n.origin.name).trim_start().to_string(),
+    });
     Answer {
+        name: name.unwrap_or_default(),
         index: node.and_then(|n| n.origin.index),
         operator: source.unwrap_or_else(|| node.map_or("", |n| n.op.name()).to_string()),
         tensor: value.map(|v| v.name.clone()).unwrap_or_default(),
@@ -107,6 +118,7 @@ impl Check {
         let mut table = Table::new(&[
             ("node", Align::Right),
             ("operator", Align::Left),
+            ("name", Align::Left),
             ("output", Align::Left),
             (self.target.as_str(), Align::Left),
         ]);
@@ -114,9 +126,13 @@ impl Check {
             let index = a.index.map(|i| i.to_string()).unwrap_or_default();
             let verdict =
                 if a.reason.is_empty() { a.support.clone() } else { format!("no: {}", a.reason) };
-            table.row(vec![index, a.operator.clone(), a.output.clone(), verdict]);
+            let name = shortened(&a.name, SHOWN);
+            table.row(vec![index, a.operator.clone(), name, a.output.clone(), verdict]);
         }
-        let mut text = table.to_string();
+        let mut text = match self.operators.is_empty() {
+            true => String::new(),
+            false => table.to_string(),
+        };
         for note in &self.notes {
             text.push_str(&format!("note: {note}\n"));
         }

@@ -341,6 +341,7 @@ impl<'a> Compiler<'a> {
         let core = self.options.core.into();
         capability::unsupported(&graph, target, core)?;
         let openvino = self.file_options(&graph);
+        let notes = graph.notes().to_vec();
         pass::run_all(&mut graph, target.passes())?;
         let legal = target.legalise(graph, core)?;
         let source = self.file.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
@@ -356,7 +357,8 @@ impl<'a> Compiler<'a> {
             openvino,
         };
         let emitted = target.emit(&legal, &emit)?;
-        let report = Report::new(&source, &name, &self.options, &emitted);
+        let mut report = Report::new(&source, &name, &self.options, &emitted);
+        report.notes.splice(0..0, notes);
         budget::check(&report, &self.options, &self.file)?;
         let module = match emitted.product {
             Product::Program(program) => Some(program.module),

@@ -47,8 +47,8 @@ pub struct TensorInfo {
     pub name: String,
     /// Element type; empty where the file does not say.
     pub dtype: String,
-    /// Extents; -1 where unknown.
-    pub shape: Vec<i64>,
+    /// Extents, -1 where one is unknown; `None` where all are.
+    pub shape: Option<Vec<i64>>,
     /// First scale, when quantized.
     pub scale: Option<f32>,
     /// First zero point, when quantized.
@@ -220,11 +220,12 @@ fn infer_types(inspection: &mut Inspection, graph: &Graph) {
     for node in graph.nodes().into_iter().filter_map(|id| graph.get(id)) {
         types.extend(node.results.iter().map(|v| (v.name.as_str(), &v.ty)));
     }
+    let is_open = |t: &TensorInfo| t.dtype.is_empty() || t.shape.is_none();
     let results = inspection.operators.iter_mut().filter_map(|op| op.output.as_mut());
-    for tensor in results.chain(&mut inspection.outputs).filter(|t| t.dtype.is_empty()) {
+    for tensor in results.chain(&mut inspection.outputs).filter(|t| is_open(t)) {
         if let Some(ty) = types.get(tensor.name.as_str()) {
             tensor.dtype = ty.dtype.to_string();
-            tensor.shape = ty.shape.0.iter().map(|&d| d as i64).collect();
+            tensor.shape = Some(ty.shape.0.iter().map(|&d| d as i64).collect());
         }
     }
 }
@@ -248,9 +249,12 @@ impl TensorInfo {
         if self.dtype.is_empty() {
             return "?".into();
         }
-        let dims: Vec<String> =
-            self.shape.iter().map(|d| if *d < 0 { "?".into() } else { d.to_string() }).collect();
-        let dims = if dims.is_empty() { "scalar".into() } else { dims.join("x") };
+        let extent = |d: &i64| if *d < 0 { "?".into() } else { d.to_string() };
+        let dims = match self.shape.as_deref() {
+            None => "unknown".into(),
+            Some([]) => "scalar".into(),
+            Some(dims) => dims.iter().map(extent).collect::<Vec<String>>().join("x"),
+        };
         format!("{}[{dims}]", self.dtype)
     }
 
@@ -338,5 +342,27 @@ impl Inspection {
     #[must_use]
     pub fn to_json(&self) -> String {
         json(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_shapes_are_no_scalars() {
+        let text = |shape: Option<&[i64]>| {
+            let tensor = FileTensor {
+                name: "x".into(),
+                dtype: "float32".into(),
+                shape: shape.map(<[i64]>::to_vec),
+                scales: Vec::new(),
+                zero_points: Vec::new(),
+            };
+            TensorInfo::from(&tensor).type_text()
+        };
+        assert_eq!(text(None), "float32[unknown]");
+        assert_eq!(text(Some(&[])), "float32[scalar]");
+        assert_eq!(text(Some(&[-1, 3])), "float32[?x3]");
     }
 }

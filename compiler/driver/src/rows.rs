@@ -33,7 +33,8 @@ impl FromStr for Rows {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |_| format!("\"{text}\" is not a number of rows, at least 1");
+        let wrong =
+            |_| format!("\"{text}\" is not a number of rows, at least 1 and at most {}", u32::MAX);
         text.parse().map(Self).map_err(wrong)
     }
 }

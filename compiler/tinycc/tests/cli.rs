@@ -113,6 +113,20 @@ fn all_unsupported_operators_are_reported_at_once() {
 }
 
 #[test]
+fn check_names_nodes_and_says_each_problem_once() {
+    let model = fixture("bad/several_problems.tflite");
+    let run = tinycc(&["check", &model, "--target", "c"]);
+    assert_eq!(run.code, 1);
+    let compiled = tinycc(&["compile", &model, "--target", "c"]);
+    let problems = |text: &str| text.lines().filter(|l| l.starts_with("error")).count();
+    assert_eq!(problems(&run.stdout), problems(&compiled.stderr), "{}", run.stdout);
+    let sine = tinycc(&["check", &fixture("sine/sine_int8.tflite")]);
+    assert_eq!(sine.code, 0);
+    let row = sine.stdout.lines().find(|l| l.contains("dense1/relu")).expect("its name");
+    assert!(row.contains("FULLY_CONNECTED") && row.contains("native"), "{row}");
+}
+
+#[test]
 fn bad_files_end_with_a_message() {
     let dir = fixture("bad");
     let (_tmp, _path, out) = out();

@@ -14,7 +14,7 @@ pub use summary::{FileOperator, FileTensor, Summary};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Files beside the model that hold data of its tensors, by the name the model has for them: their
@@ -114,6 +114,16 @@ pub fn read_partly(
         }
         Format::TfLite => tflite::read_partly(bytes, options),
         Format::Onnx => onnx::read_partly(bytes, options),
+    }
+}
+
+/// Takes out what the operators at these places had become before they were refused, as far as nobody
+/// else reads it: targets are not asked about halves of operators.
+fn remove_refused(graph: &mut Graph, refused: &BTreeSet<Origin>) {
+    for id in graph.nodes().into_iter().rev() {
+        if graph.get(id).is_some_and(|n| refused.contains(&n.origin)) {
+            graph.remove_unread(id);
+        }
     }
 }
 

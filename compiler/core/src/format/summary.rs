@@ -9,8 +9,8 @@ pub struct FileTensor {
     /// Element type in lower case, for example `int8` or `float16`; empty where the file does not
     /// say, which only ONNX files do for results.
     pub dtype: String,
-    /// Extents; negative ones are not known.
-    pub shape: Vec<i64>,
+    /// Extents, of which negative ones are not known; `None` where the file says nothing about them.
+    pub shape: Option<Vec<i64>>,
     /// Scales, one per channel when there are several; empty without quantization.
     pub scales: Vec<f32>,
     /// Zero points.

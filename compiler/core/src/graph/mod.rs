@@ -77,6 +77,7 @@ pub struct Graph {
     inputs: Vec<NodeId>,
     outputs: Vec<ValueId>,
     output_names: Vec<String>,
+    notes: Vec<String>,
     next_serial: u32,
 }
 
@@ -228,6 +229,17 @@ impl Graph {
         self.outputs.iter().copied().zip(self.output_names.iter().map(String::as_str))
     }
 
+    /// Sentences about the model for the user: it can be read, but something about it is odd.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Adds such a sentence.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     /// Declares the outputs; each is called by the name its value has now.
     pub fn set_outputs(&mut self, outputs: Vec<ValueId>) {
         let name = |&v: &ValueId| self.value(v).map_or_else(String::new, |v| v.name.clone());
@@ -279,6 +291,17 @@ impl Graph {
             }
         }
         dead.len()
+    }
+
+    /// Removes a node that nothing reads. Returns whether it is gone.
+    pub fn remove_unread(&mut self, id: NodeId) -> bool {
+        let Some(index) = self.find(id) else { return true };
+        let is_read = self.dag.edges_directed(index, Direction::Outgoing).next().is_some();
+        let is_port = self.inputs.contains(&id) || self.outputs.iter().any(|v| v.node == id);
+        if !is_read && !is_port {
+            self.dag.remove_node(index);
+        }
+        !is_read && !is_port
     }
 
     /// Execution order: Kahn's algorithm, ties broken by creation order. Nodes on a cycle are

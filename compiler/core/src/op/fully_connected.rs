@@ -31,6 +31,10 @@ impl FullyConnected {
         let [out, depth] = w.0.as_slice() else {
             return Err(OpError::invalid(format!("weights {w} should have 2 dimensions")));
         };
+        // Only what is flattened may have rows of another length.
+        if self.keep_dims && x.0.last().is_some_and(|row| row != depth) {
+            return Err(OpError::invalid(format!("shapes {x} and {depth}x{out} do not fit")));
+        }
         if *depth == 0 || *out == 0 || !x.elements().is_multiple_of(*depth) || x.elements() == 0 {
             return Err(OpError::invalid(format!("input {x} is not made of rows of {depth}")));
         }
@@ -161,7 +165,7 @@ impl Operator for FullyConnected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::testing::{Spec, check};
+    use crate::op::testing::{Spec, check, graph_of};
 
     #[test]
     fn lowering_equals_evaluation() {
@@ -175,6 +179,17 @@ mod tests {
             let (x, w) = (Spec::f32(&[rows, depth]), Spec::f32(&[out, depth]).constant(1));
             check(op, &[x, w, Spec::f32(&[out]).constant(2)], &[]);
         }
+    }
+
+    #[test]
+    fn rows_of_another_length_are_flattened_or_refused() {
+        let (x, w) = (Spec::f32(&[4, 6]), Spec::f32(&[2, 12]).constant(1));
+        let op = |keep_dims| FullyConnected { activation: Activation::None, keep_dims };
+        check(op(false), &[x.clone(), w.clone()], &[]);
+        let graph = graph_of(&op(false).into(), &[x, w], &[]);
+        let node = graph.outputs()[0].node;
+        let error = op(true).infer(&graph.signature(node)).expect_err("rows of 6, not 12");
+        assert_eq!(error.message, "shapes 4x6 and 12x2 do not fit");
     }
 
     #[test]

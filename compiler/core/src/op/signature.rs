@@ -143,7 +143,8 @@ impl<'a> Signature<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct OpError {
-    /// `InvalidOperator` or `UnsupportedOperator` or `UnsupportedType`.
+    /// `InvalidOperator` or `UnsupportedOperator` or `UnsupportedType`; readers of formats also have
+    /// other ones.
     pub code: Code,
     /// What does not fit.
     pub message: String,

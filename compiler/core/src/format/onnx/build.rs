@@ -212,7 +212,9 @@ impl Builder<'_> {
         }
         let id = self.graph.add_with(op, operands, Vec::new(), self.origin.clone());
         let quant = quant.or_else(|| self.inherited(id));
-        let types = self.infer(id, quant.as_ref())?;
+        let types = self.infer(id, quant.as_ref()).inspect_err(|_| {
+            self.graph.remove_unread(id);
+        })?;
         let name = &self.name;
         let value = |ty: TensorType| Value { name: name.clone(), ty, quant: quant.clone() };
         let results: Vec<Value> = types.into_iter().map(value).collect();

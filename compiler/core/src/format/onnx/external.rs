@@ -4,6 +4,7 @@
 use super::read::open;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ExternalFiles;
+use crate::op::OpError;
 use onnx_protobuf::tensor_proto::DataLocation;
 use onnx_protobuf::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 const MAX_SHARED: usize = 4;
 
 /// The names of the files that a model's tensors are in, as the model has them: nothing is known
-/// about them, they may be any text. None for a file that is no model, which [`super::read`] reports.
+/// about them, they may be any text. None for a file that is no model, which [`crate::format::read`] reports.
 #[must_use]
 pub fn external_files(bytes: &[u8]) -> Vec<String> {
     let Ok(mut model) = open(bytes, &Origin::default()) else { return Vec::new() };
@@ -23,15 +24,9 @@ pub fn external_files(bytes: &[u8]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Puts the data of the files into the tensors.
-///
-/// # Errors
-/// A file is not there, or a tensor takes more of it than it has. All are reported together.
-pub fn embed(
-    model: &mut ModelProto,
-    files: &ExternalFiles,
-    file: &Origin,
-) -> Result<(), Diagnostics> {
+/// Puts the data of the files into the tensors. Problems: a file is not there, or a tensor takes more
+/// of it than it has. Those tensors stay external, which [`is_missing`] knows.
+pub fn embed(model: &mut ModelProto, files: &ExternalFiles, file: &Origin) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let given: usize = files.values().flatten().map(|bytes| bytes.len()).sum();
     let mut left = given.saturating_mul(MAX_SHARED);
@@ -47,12 +42,26 @@ pub fn embed(
                 tensor.data_location = DataLocation::DEFAULT.into();
             }
             Err(problem) => {
+                tensor.data_location = DataLocation::EXTERNAL.into();
                 let origin = Origin { tensor: tensor.name.clone(), ..file.clone() };
                 problems.push(Diagnostic { origin, ..*problem });
             }
         }
     });
-    problems.merged().into_result(())
+    problems
+}
+
+/// Whether the data of a tensor could not be had, which [`embed`] reported.
+#[must_use]
+pub fn is_missing(tensor: &TensorProto) -> bool {
+    tensor.data_location.enum_value_or_default() == DataLocation::EXTERNAL
+}
+
+/// What a tensor without its data gives to whoever reads it.
+#[must_use]
+pub fn missing() -> OpError {
+    let error = OpError::invalid("its data is in another file, which was not read");
+    OpError { code: Code::ExternalData, ..error }
 }
 
 /// The bytes of a tensor. A problem has no place yet.
@@ -166,7 +175,7 @@ mod tests {
         let file = file.map(|n| Arc::from(&data[..n])).map_err(ToString::to_string);
         let external = ExternalFiles::from([("w.bin".to_string(), file)]);
         let options = ReadOptions { external, ..ReadOptions::default() };
-        let graph = super::super::read(&bytes, &options).map_err(|e| e.to_string())?;
+        let graph = crate::format::read(&bytes, &options).map_err(|e| e.to_string())?;
         let x = crate::Tensor::new([2].as_slice().into(), crate::TensorData::F32(vec![0.5; 2]));
         let y = crate::evaluate::run(&graph, &[x.expect("fits")]).map_err(|e| e.to_string())?;
         Ok(y[0].as_f32().expect("floats").to_vec())
@@ -191,9 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn what_else_is_wrong_is_said_too() {
+        let bytes = outside(&[("location", "w.bin")]);
+        let mut m = ModelProto::parse_from_bytes(&bytes).expect("a model");
+        let g = m.graph.as_mut().expect("a graph");
+        g.node.push(node("Nobody", &["y"], &["z"]));
+        let turned = crate::format::onnx::testing::models::ints("perm", &[3]);
+        let turn = node("Transpose", &["x"], &["t"]);
+        g.node.push(crate::format::onnx::testing::models::attribute(turn, turned));
+        let mut inside = node("Constant", &[], &["k"]);
+        let mut value = AttributeProto { name: "value".into(), ..AttributeProto::default() };
+        value.type_ = onnx_protobuf::attribute_proto::AttributeType::TENSOR.into();
+        value.t = Some(TensorProto { name: "k".into(), ..g.initializer[0].clone() }).into();
+        inside.attribute.push(value);
+        g.node.push(inside);
+        let message = crate::format::onnx::testing::models::read(&m).expect_err("several");
+        let all: Vec<&str> = message.lines().filter(|l| l.starts_with("error")).collect();
+        assert_eq!(all.len(), 3, "{message}");
+        assert!(all[0].contains("operator Nobody"), "{message}");
+        assert!(all[1].contains("is not given (2 tensors: \"w\", \"k\")"), "{message}");
+        assert!(all[2].contains("node 2 Transpose"), "{message}");
+    }
+
+    #[test]
     fn files_that_are_not_given_are_named() {
         let bytes = outside(&[("location", "w.bin")]);
-        let message = super::super::read(&bytes, &ReadOptions::default()).expect_err("absent");
+        let message = crate::format::read(&bytes, &ReadOptions::default()).expect_err("absent");
         assert!(message.to_string().contains("\"w.bin\": the file is not given"), "{message}");
         assert!(external_files(b"no model").is_empty());
     }

@@ -12,7 +12,7 @@ use onnx_protobuf::tensor_shape_proto::Dimension;
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Extent;
 use onnx_protobuf::type_proto::Value as Kind;
 use onnx_protobuf::{GraphProto, TensorShapeProto, ValueInfoProto};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const NOT_A_TENSOR: &str = "the input is not a tensor (sequence, map or optional)";
@@ -25,8 +25,13 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
     let mut overrides = reader.options.input_shapes.clone();
     let mut values = reader.options.input_values.clone();
     let symbols = symbols(proto, &overrides);
-    let mut names = Vec::new();
+    let (mut names, mut listed) = (Vec::new(), BTreeSet::new());
     for info in &proto.input {
+        if !listed.insert(info.name.as_str()) {
+            let message = "the input is listed twice";
+            reader.problem(Code::MalformedModel, scope.tensor(&info.name), message);
+            continue;
+        }
         // Old files list their initializers as inputs, too: those are constants.
         if scope.defines(&info.name) {
             continue;
@@ -77,7 +82,8 @@ fn converted(reader: &Reader<'_>, value: ValueId, dtype: DType) -> Option<Tensor
     differs.then(cast).flatten()
 }
 
-fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
+/// Element type and shape of an input or output, as the file declares them.
+pub(super) fn declared(info: &ValueInfoProto) -> Option<(i32, Option<&TensorShapeProto>)> {
     match info.type_.as_ref().and_then(|t| t.value.as_ref()) {
         Some(Kind::TensorType(t)) => Some((t.elem_type, t.shape.as_ref())),
         _other => None,
@@ -232,7 +238,7 @@ mod tests {
             let pair = |(name, dims): &(&str, &[usize])| ((*name).to_string(), dims.to_vec());
             let input_shapes: BTreeMap<_, _> = shapes.iter().map(pair).collect();
             let options = ReadOptions { input_shapes, ..ReadOptions::default() };
-            super::super::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
+            crate::format::read(&bytes, &options).map_err(|e| e.to_string()).map(|graph| {
                 let shape =
                     |v: &crate::graph::ValueId| graph.value(*v).map(|v| v.ty.shape.0.clone());
                 graph.outputs().iter().filter_map(shape).collect::<Vec<_>>()
@@ -245,5 +251,13 @@ mod tests {
             message.contains("help: give it: --input-shape a=2x? with numbers for ?"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn an_input_is_listed_once() {
+        let inputs = vec![open("x", &[2]), open("x", &[3])];
+        let m = model(17, graph(vec![node("Neg", &["x"], &["y"])], inputs, vec![output("y")]));
+        let message = crate::format::onnx::testing::models::read(&m).expect_err("twice");
+        assert_eq!(message, "error[TCC0102]: tensor \"x\": the input is listed twice");
     }
 }

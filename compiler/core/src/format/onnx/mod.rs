@@ -14,6 +14,7 @@ mod inputs;
 mod node;
 pub mod ops;
 mod order;
+mod outputs;
 mod quant;
 mod read;
 mod scope;
@@ -25,6 +26,6 @@ mod wire;
 
 pub use external::external_files;
 pub use flow::operators as flow_operators;
-pub use read::{OPSETS, read, read_partly};
+pub use read::{OPSETS, read_partly};
 pub use summary::summary;
 pub use wire::recognise;

@@ -4,13 +4,14 @@ use super::attribute::Given;
 use super::build::Builder;
 use super::flow;
 use super::inner::check_depth;
-use super::ops::{self, Context};
+use super::ops::{self, Context, Rows};
 use super::read::{MAX_NODES, Reader, is_default};
 use super::scope::{Entry, LOOP_BODY, Scope};
 use crate::diagnostic::{Code, Origin};
 use crate::graph::ValueId;
 use crate::op::OpError;
 use onnx_protobuf::NodeProto;
+use std::collections::BTreeSet;
 
 /// Why a node has no results.
 #[derive(Debug)]
@@ -66,7 +67,12 @@ impl Reader<'_> {
         let site = Site { scope, node, origin: origin.clone(), operands };
         match self.results(&site) {
             Err(refusal) => {
-                if let Refusal::Error(error) = refusal {
+                self.refused.insert(origin.clone());
+                // Data of other files is missed where it is looked for.
+                let is_new = |e: &OpError| e.code != Code::ExternalData;
+                if let Refusal::Error(error) = refusal
+                    && is_new(&error)
+                {
                     self.problems.push(error.into_diagnostic(origin));
                     self.look_inside(scope, index, node);
                 }
@@ -117,6 +123,11 @@ impl Reader<'_> {
         if site.scope.is_unrolled {
             self.unroll(1)?;
         }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = site.node.attribute.iter().find(|a| !names.insert(&a.name)) {
+            let message = format!("attribute \"{}\" is given twice", twice.name);
+            return Err(OpError::invalid(message).into());
+        }
         if let Some(function) = self.functions.find(site.node) {
             return function.inline(self, site);
         }
@@ -145,8 +156,7 @@ impl Reader<'_> {
         let row =
             ops::find(operator).and_then(|row| Some((row.reader(opset)?, row.takes_quantized)));
         let (read, takes_quantized) = row.ok_or_else(|| unknown(site.node, opset))?;
-        self.has_suppression |= operator == "NonMaxSuppression";
-        let nms_rows = self.options.nms_rows;
+        let rows = Rows { given: self.options.nms_rows, is_read: false };
         let mut builder = self.builder(site);
         let mut operands = operands;
         if !takes_quantized {
@@ -156,7 +166,10 @@ impl Reader<'_> {
             }
         }
         let attributes = site.scope.attributes(site.node);
-        read(&mut Context { attributes, opset, operands, outputs, nms_rows, build: builder })
+        let mut context = Context { attributes, opset, operands, outputs, rows, build: builder };
+        let results = read(&mut context);
+        self.uses_nms_rows |= context.rows.is_read;
+        results
     }
 
     /// What adds nodes that stand for one node of the file.
@@ -301,5 +314,36 @@ mod tests {
         let message = read(&nodes(vec![node("Abs", &["x"], &["c"]), choose("c")]));
         let message = message.expect_err("unknown");
         assert_eq!(message.matches("operator Nobody").count(), 1, "{message}");
+    }
+
+    #[test]
+    fn attributes_are_given_once() {
+        use crate::format::onnx::testing::models::int;
+        let twice = attribute(attribute(node("Elu", &["x"], &["y"]), int("a", 1)), int("a", 1));
+        let message = read(&nodes(vec![twice])).expect_err("twice");
+        assert!(message.contains("attribute \"a\" is given twice"), "{message}");
+    }
+
+    /// What a refused node had become, and tries in another type, are not there to be asked about.
+    #[test]
+    fn refused_nodes_leave_nothing_in_the_graph() {
+        use crate::format::onnx::read_partly;
+        use crate::format::onnx::testing::models::{floats, int, ints};
+        use onnx_protobuf::Message;
+        let conv = attribute(node("Conv", &["x", "w"], &["c"]), ints("strides", &[9, 9]));
+        let turned = attribute(node("Transpose", &["x"], &["t"]), ints("perm", &[0, 0, 1, 2]));
+        let mut half = attribute(node("Cast", &["x"], &["h"]), int("to", 10));
+        half.name = "half".into();
+        let all = vec![conv, turned, half, node("Elu", &["h"], &["y"])];
+        let mut g = graph(all, vec![input("x", &[1, 1, 4, 4])], vec![output("y")]);
+        g.initializer = vec![floats("w", &[1, 1, 5, 5], &[0.0; 25])];
+        let bytes = model(17, g).write_to_bytes().expect("serialises");
+        let (graph, problems) = read_partly(&bytes, &Default::default()).expect("partly");
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        let nodes = graph.nodes();
+        let read: Vec<_> = nodes.iter().filter_map(|&id| graph.get(id)).collect();
+        assert!(read.iter().all(|n| !n.results.is_empty()), "{read:?}");
+        assert!(read.iter().all(|n| !matches!(n.origin.index, Some(0 | 1))), "{read:?}");
+        assert!(read.iter().any(|n| n.origin.index == Some(3)), "{read:?}");
     }
 }

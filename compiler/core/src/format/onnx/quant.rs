@@ -61,31 +61,27 @@ impl Builder<'_> {
         self.labelled(x, None)
     }
 
-    /// Elements of both operands will stand in one result: int8 ones with the parameters they share,
-    /// which a constant without takes from the other, else as plain integers.
+    /// Elements of all operands will stand in one result: int8 ones with the parameters they share,
+    /// which constants without take from the others, else as plain integers.
     ///
     /// # Errors
     /// None in practice.
-    fn together(
+    pub fn together(
         &mut self,
-        [a, b]: [ValueId; 2],
-    ) -> Result<([ValueId; 2], Option<QuantParams>), OpError> {
-        let one = |q: &QuantParams| q.scales.len() == 1;
-        let is_int8 = self.ty(a).dtype == DType::I8;
-        let known = [a, b].map(|v| self.quant(v).filter(|q| is_int8 && one(q)));
-        let quant = match &known {
-            [Some(q), Some(p)] if p == q => Some(q),
-            [Some(q), None] if self.is_unlabelled(b) => Some(q),
-            [None, Some(q)] if self.is_unlabelled(a) => Some(q),
-            _differ => None,
+        of: &[ValueId],
+    ) -> Result<(Vec<ValueId>, Option<QuantParams>), OpError> {
+        let shared = |q: &QuantParams| q.scales.len() == 1;
+        let is_int8 = of.iter().all(|&v| self.ty(v).dtype == DType::I8);
+        let known: Vec<QuantParams> =
+            of.iter().filter_map(|&v| self.quant(v)).filter(|q| is_int8 && shared(q)).collect();
+        let agree = known.iter().all(|q| *q == known[0]);
+        let others = of.iter().filter(|&&v| !self.is_unlabelled(v)).count();
+        let quant = known.first().filter(|_| agree && known.len() == others).cloned();
+        let each = |&v: &ValueId| match &quant {
+            None => self.plain(v),
+            Some(q) => self.labelled(v, Some(q.clone())),
         };
-        match quant.cloned() {
-            None => Ok(([self.plain(a)?, self.plain(b)?], None)),
-            Some(q) => {
-                let a = self.labelled(a, Some(q.clone()))?;
-                Ok(([a, self.labelled(b, Some(q.clone()))?], Some(q)))
-            }
-        }
+        Ok((of.iter().map(each).collect::<Result<_, _>>()?, quant))
     }
 
     fn is_unlabelled(&self, value: ValueId) -> bool {
@@ -97,8 +93,9 @@ impl Builder<'_> {
     /// # Errors
     /// Operands that do not fit.
     pub fn select(&mut self, condition: ValueId, of: [ValueId; 2]) -> Result<ValueId, OpError> {
-        let ([a, b], quant) = self.together(of)?;
-        self.add_quantized(Select, &[condition, a, b], quant)
+        let (of, quant) = self.together(&of)?;
+        let operands: Vec<ValueId> = std::iter::once(condition).chain(of).collect();
+        self.add_quantized(Select, &operands, quant)
     }
 
     /// uint8 as int8, or int8 as uint8, 128 apart.
@@ -163,7 +160,9 @@ fn kept_axis(from: &Shape, to: &Shape, axis: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::onnx::testing::models::{floats, graph, input, model, node, output, read};
+    use crate::format::onnx::testing::models::{
+        attribute, floats, graph, input, int, model, node, output, read,
+    };
     use crate::tensor::TensorData;
     use onnx_protobuf::{NodeProto, TensorProto};
 
@@ -219,6 +218,15 @@ mod tests {
             assert_eq!(between(dtype, choose("q", "next")), [1.0, 2.0, 0.5, 0.5]);
             // The codes of other parameters are read with those of the result.
             assert_eq!(between(dtype, choose("p", "q")), [0.5, 1.0, 3.0, 4.0]);
+            let join = |a, b| {
+                let axis = int("axis", 0);
+                let join = node("Concat", &[a, b], &["r"]);
+                vec![attribute(join, axis)]
+            };
+            let (x, half) = ([1.0, 2.0, 3.0, 4.0], [0.5, 1.0, 1.5, 2.0]);
+            assert_eq!(between(dtype, join("q", "q")), [x, x].concat());
+            assert_eq!(between(dtype, join("q", "p")), [x, half].concat());
+            assert_eq!(between(dtype, join("p", "q")), [half, x].concat());
             // Floats behind DequantizeLinear, a constant among them.
             let floats = vec![
                 node("DequantizeLinear", &["q", "scale", "zero"], &["a"]),

@@ -7,11 +7,11 @@ use super::function::Functions;
 use super::inner::MAX_UNROLLED;
 use super::scope::{Entry, Scope};
 use super::wire::WireError;
-use super::{external, inputs, order, tensor, wire};
+use super::{external, inputs, order, outputs, tensor, wire};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished};
+use crate::format::{ReadOptions, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
-use crate::op::{Constant, Op, OpError, Reshape};
+use crate::op::{Constant, OpError};
 use crate::tensor::Tensor;
 use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,15 +45,6 @@ pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostic
     Ok(ModelProto::parse_from_bytes(bytes).map_err(|e| incomplete(&e))?)
 }
 
-/// Reads a model.
-///
-/// # Errors
-/// Not an ONNX file; a damaged one; operators, types or dynamic shapes that are not supported.
-/// All problems are reported together, but those that only follow from another.
-pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    finished(read_partly(bytes, options)?)
-}
-
 /// Reads what can be read of a model, with the problems of the rest.
 ///
 /// # Errors
@@ -64,13 +55,19 @@ pub fn read_partly(
 ) -> Result<(Graph, Diagnostics), Diagnostics> {
     let file = Origin { file: options.file.clone(), ..Origin::default() };
     let mut model = open(bytes, &file)?;
-    external::embed(&mut model, &options.external, &file)?;
+    let mut problems = external::embed(&mut model, &options.external, &file);
     let malformed = |m: &str| Diagnostic::new(Code::MalformedModel, file.clone(), m);
     let graph = model.graph.as_ref().ok_or_else(|| malformed("the model has no graph"))?;
     if graph.node.len() > MAX_NODES {
         return Err(malformed(&format!("more than {MAX_NODES} nodes")).into());
     }
-    let opset = opset(&model, graph, &file)?;
+    let opset = match opset(&model, graph, &file) {
+        Ok(opset) => opset,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems.merged());
+        }
+    };
     let outside = options.external.values().flatten().map(|file| file.len());
     let size = outside.fold(bytes.len(), usize::saturating_add);
     let mut reader = Reader {
@@ -83,11 +80,12 @@ pub fn read_partly(
         budget: size.saturating_mul(FOLDED_PER_BYTE).saturating_add(MAX_FOLDED_BYTES),
         memo: Memo::default(),
         wide: BTreeMap::new(),
-        has_suppression: false,
+        uses_nms_rows: false,
         nodes_left: MAX_NODES,
         unrolled_left: MAX_UNROLLED,
         looked_through: BTreeSet::new(),
-        problems: Diagnostics::default(),
+        refused: BTreeSet::new(),
+        problems,
     };
     let problems = reader.run(graph, file);
     Ok((reader.graph, problems))
@@ -104,7 +102,7 @@ pub(super) fn is_default(domain: &str) -> bool {
 }
 
 /// Version of the default domain. A model without nodes of that domain need not name it.
-fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Diagnostics> {
+fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Diagnostic> {
     let error = |code, message: String| Diagnostic::new(code, file.clone(), message);
     let found = default_opset(&model.opset_import)
         .or_else(|| {
@@ -116,8 +114,7 @@ fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, D
         return Ok(found);
     }
     Err(error(Code::MalformedModel, unknown_opset(found))
-        .help("convert the model with onnx.version_converter")
-        .into())
+        .help("convert the model with onnx.version_converter"))
 }
 
 pub(super) fn unknown_opset(found: i64) -> String {
@@ -140,12 +137,14 @@ pub(super) struct Reader<'a> {
     pub memo: Memo,
     /// float32 values behind narrowed ones.
     pub wide: BTreeMap<ValueId, ValueId>,
-    /// Whether a NonMaxSuppression was read.
-    pub has_suppression: bool,
+    /// Whether `ReadOptions::nms_rows` was of use.
+    pub uses_nms_rows: bool,
     pub nodes_left: usize,
     pub unrolled_left: usize,
     /// Graphs and functions that were not read but looked through, by the address of their message.
     pub looked_through: BTreeSet<usize>,
+    /// Places of nodes that were refused.
+    pub refused: BTreeSet<Origin>,
     pub problems: Diagnostics,
 }
 
@@ -155,10 +154,11 @@ impl Reader<'_> {
         self.read_initializers(proto, &mut scope);
         inputs::read(self, proto, &mut scope);
         self.read_nodes(proto, &order::sorted(&proto.node), &mut scope);
-        if self.options.nms_rows.is_some() && !self.has_suppression && self.problems.0.is_empty() {
+        if self.options.nms_rows.is_some() && !self.uses_nms_rows && self.problems.0.is_empty() {
             self.problems.push(crate::format::no_suppression(scope.origin().clone()));
         }
-        self.read_outputs(proto, &scope);
+        outputs::read(self, proto, &scope);
+        remove_refused(&mut self.graph, &self.refused);
         // What is missing altogether comes first.
         self.problems.0.sort_by_key(|d| d.code != Code::UnknownOperator);
         std::mem::take(&mut self.problems).merged()
@@ -184,6 +184,9 @@ impl Reader<'_> {
                 None => tensor::read(tensor).map(|t| self.constant(&tensor.name, t, &origin)),
             };
             match value {
+                Err(error) if error.code == Code::ExternalData => {
+                    scope.set(&tensor.name, Entry::Refused);
+                }
                 Err(error) => {
                     self.problems.push(tensor_problem(error, origin));
                     scope.set(&tensor.name, Entry::Refused);
@@ -229,47 +232,6 @@ impl Reader<'_> {
                 self.read_node(scope, index, node);
             }
         }
-    }
-
-    fn read_outputs(&mut self, proto: &GraphProto, scope: &Scope<'_>) {
-        let mut outputs = Vec::new();
-        for output in &proto.output {
-            match scope.get(&output.name) {
-                Some(Entry::Value(value)) => {
-                    outputs.push(self.output(value, &output.name, &outputs));
-                }
-                Some(Entry::Refused) => {}
-                Some(Entry::Absent) | None => {
-                    let message = format!("output \"{}\" is computed by no node", output.name);
-                    self.problem(Code::MalformedModel, scope.origin().clone(), message);
-                }
-            }
-        }
-        if outputs.is_empty() && self.problems.0.is_empty() {
-            let message = "the model has no outputs";
-            self.problem(Code::MalformedModel, scope.origin().clone(), message);
-        }
-        self.graph.set_outputs(outputs);
-    }
-}
-
-impl Reader<'_> {
-    /// The value under the output's own name, which an Identity may have given it besides another. An
-    /// input, a constant or an output of another name needs a value of its own for that.
-    fn output(&mut self, value: ValueId, name: &str, before: &[ValueId]) -> ValueId {
-        let Some(node) = self.graph.get(value.node) else { return value };
-        let is_port = matches!(node.op, Op::Input(_) | Op::Constant(_)) || before.contains(&value);
-        let origin = node.origin.clone();
-        let Some(known) = self.graph.value_mut(value).filter(|v| v.name != name) else {
-            return value;
-        };
-        if !is_port {
-            known.name = name.to_string();
-            return value;
-        }
-        let other = Value { name: name.to_string(), ..known.clone() };
-        let alias = Reshape { shape: other.ty.shape.clone() };
-        self.graph.add_with(alias.into(), &[value], vec![other], origin).result(0)
     }
 }
 

@@ -29,7 +29,7 @@ impl<'a> Tensors<'a> {
             self.list.push(FileTensor {
                 name: name.to_string(),
                 dtype: String::new(),
-                shape: Vec::new(),
+                shape: None,
                 scales: Vec::new(),
                 zero_points: Vec::new(),
             });
@@ -109,9 +109,9 @@ fn describe(model: &ModelProto, graph: &GraphProto) -> Summary {
 }
 
 /// Element type and extents; -1 for an open one.
-fn declared(info: &ValueInfoProto) -> (String, Vec<i64>) {
+fn declared(info: &ValueInfoProto) -> (String, Option<Vec<i64>>) {
     let Some(Kind::TensorType(ty)) = info.type_.as_ref().and_then(|t| t.value.as_ref()) else {
-        return (String::new(), Vec::new());
+        return (String::new(), None);
     };
     // The names of the standard, but as everywhere in tinycc: `float32`.
     let dtype = match type_name(ty.elem_type).to_lowercase().as_str() {
@@ -123,5 +123,5 @@ fn declared(info: &ValueInfoProto) -> (String, Vec<i64>) {
         Some(Extent::DimValue(n)) => (*n).max(-1),
         _symbol => -1,
     };
-    (dtype, ty.shape.iter().flat_map(|s| &s.dim).map(extent).collect())
+    (dtype, ty.shape.as_ref().map(|s| s.dim.iter().map(extent).collect()))
 }

@@ -1,6 +1,7 @@
 //! ONNX tensors -> core tensors: raw and typed data, element types by number. Data of other files
 //! was put in before.
 
+use super::external;
 use crate::op::OpError;
 use crate::tensor::{DType, Shape, SmallType, Tensor, TensorData};
 use onnx_protobuf::TensorProto;
@@ -96,6 +97,9 @@ pub fn shape(dims: &[i64]) -> Result<Shape, OpError> {
 /// Unsupported types, or data that does not fit the shape.
 pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
     let invalid = OpError::invalid;
+    if external::is_missing(proto) {
+        return Err(external::missing());
+    }
     if proto.segment.is_some() {
         return Err(OpError::unsupported("segments are not supported"));
     }

@@ -161,7 +161,7 @@ impl Case {
             ..ModelProto::default()
         };
         let bytes = model.write_to_bytes().expect("serialises");
-        let graph = super::read(&bytes, &self.options).map_err(|e| e.to_string())?;
+        let graph = crate::format::read(&bytes, &self.options).map_err(|e| e.to_string())?;
         let mut outputs = crate::evaluate::run(&graph, &self.inputs).map_err(|e| e.to_string())?;
         Ok(outputs.remove(0))
     }
@@ -298,7 +298,7 @@ pub mod models {
     /// The graph of a model, or the messages.
     pub fn read(model: &ModelProto) -> Result<Graph, String> {
         let bytes = model.write_to_bytes().expect("serialises");
-        super::super::read(&bytes, &ReadOptions::default()).map_err(|e| e.to_string())
+        crate::format::read(&bytes, &ReadOptions::default()).map_err(|e| e.to_string())
     }
 
     /// Outputs for float inputs, or the messages.

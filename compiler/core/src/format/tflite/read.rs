@@ -1,25 +1,17 @@
 //! From TFLite bytes to a graph. Every index, size and number of the file is checked. Who reads a
 //! tensor that cannot be read is passed over: every problem is reported, and none twice.
 
+use super::file::{open, operator_name};
 use super::generated as fb;
 use super::lstm;
-use super::ops::{OpContext, Operand, READERS};
-use super::summary::{open, operator_name};
+use super::ops::{OpContext, Operand, READERS, is_known};
 use super::table::TensorEntry;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
-use crate::format::{ReadOptions, finished};
+use crate::format::{ReadOptions, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Op, OpError, Signature};
 use crate::tensor::DType;
-
-/// Reads a model.
-///
-/// # Errors
-/// Not a TFLite file; a damaged one; operators, types or dynamic shapes that are not supported.
-/// All problems are reported together, but those that only follow from another.
-pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<Graph, Diagnostics> {
-    finished(read_partly(bytes, options)?)
-}
+use std::collections::BTreeSet;
 
 /// Reads what can be read of a model, with the problems of the rest.
 ///
@@ -44,6 +36,8 @@ pub(super) struct Reader<'a> {
     pub tensors: Vec<TensorEntry>,
     /// A reference of the file leads nowhere.
     pub is_dangling: bool,
+    /// Places of operators that were refused.
+    pub refused: BTreeSet<Origin>,
     pub problems: Diagnostics,
 }
 
@@ -64,8 +58,9 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| malformed("the model has no subgraph"))?;
         let graph = Graph::new();
         let problems = Diagnostics::default();
-        let tensors = Vec::new();
-        Ok(Self { model, subgraph, options, file, graph, tensors, is_dangling: false, problems })
+        let (tensors, refused) = (Vec::new(), BTreeSet::new());
+        let is_dangling = false;
+        Ok(Self { model, subgraph, options, file, graph, tensors, is_dangling, refused, problems })
     }
 
     fn run(mut self) -> (Graph, Diagnostics) {
@@ -76,6 +71,7 @@ impl<'a> Reader<'a> {
             self.read_operator(index);
         }
         self.read_outputs();
+        remove_refused(&mut self.graph, &self.refused);
         (self.graph, self.problems.merged())
     }
 
@@ -135,8 +131,9 @@ impl<'a> Reader<'a> {
             return self.refuse_results(&op);
         }
         let before = self.problems.0.len();
-        self.read_accepted(op, &name, origin);
+        self.read_accepted(op, &name, origin.clone());
         if self.problems.0.len() > before {
+            self.refused.insert(origin);
             self.refuse_results(&op);
         }
     }
@@ -308,11 +305,6 @@ impl<'a> Reader<'a> {
         }
         self.graph.set_outputs(outputs);
     }
-}
-
-/// Whether there is a reader of the operator.
-pub(super) fn is_known(name: &str) -> bool {
-    name == lstm::NAME || READERS.binary_search_by(|(n, _)| (*n).cmp(name)).is_ok()
 }
 
 fn unknown_help(name: &str) -> String {

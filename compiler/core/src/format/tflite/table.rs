@@ -1,9 +1,9 @@
 //! The file's table of tensors: each checked, constants with their data, inputs with their shapes.
 
+use super::file::operator_name;
 use super::generated as fb;
 use super::lstm;
 use super::read::Reader;
-use super::summary::operator_name;
 use super::tensor::{self, Role};
 use crate::diagnostic::{Code, Diagnostic, Origin};
 use crate::format::bind::bind;

@@ -8,6 +8,15 @@ use crate::op::OpError;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
+/// The option `ReadOptions::nms_rows`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// What the user says.
+    pub given: Option<usize>,
+    /// Whether the reader asked for it.
+    pub is_read: bool,
+}
+
 /// What the reader of one node sees.
 #[derive(Debug)]
 pub struct Context<'g, 'f> {
@@ -19,8 +28,8 @@ pub struct Context<'g, 'f> {
     pub operands: Vec<Option<ValueId>>,
     /// Number of outputs the file names.
     pub outputs: usize,
-    /// Rows of NonMaxSuppression's result, if the user says.
-    pub nms_rows: Option<usize>,
+    /// Rows of results whose size depends on the data.
+    pub rows: Rows,
     /// Where the operators go.
     pub build: Builder<'g>,
 }
@@ -38,6 +47,12 @@ impl Context<'_, '_> {
     #[must_use]
     pub fn optional(&self, i: usize) -> Option<ValueId> {
         self.operands.get(i).copied().flatten()
+    }
+
+    /// Rows of the result, if the user says.
+    pub fn rows(&mut self) -> Option<usize> {
+        self.rows.is_read = true;
+        self.rows.given
     }
 
     /// Data of operand `i`.

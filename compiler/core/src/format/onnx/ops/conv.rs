@@ -182,14 +182,20 @@ pub fn gemm_scaled(c: &mut Context<'_, '_>, alpha: f32, beta: f32) -> Read {
     let row = bias.and_then(|v| as_row(c, v, columns));
     if is_constant && (row.is_some() || bias.is_none()) {
         let w = if trans_b { b } else { c.build.transpose(b, &[1, 0])? };
-        let op = FullyConnected { activation: Activation::None, keep_dims: false };
-        return Ok(vec![c.build.add(op, &operands(a, w, row))?]);
+        return Ok(vec![dense(&mut c.build, a, w, row)?]);
     }
     let y = c.build.add(BatchMatmul { adj_x: false, adj_y: trans_b }, &[a, b])?;
     match bias {
         None => Ok(vec![y]),
         Some(bias) => Ok(vec![c.build.add(Add { activation: Activation::None }, &[y, bias])?]),
     }
+}
+
+/// Rows of `x` times a matrix `[out][in]`. ONNX never flattens: the rows are as long as the matrix
+/// says, which the operator checks where it keeps the dimensions.
+fn dense(b: &mut Builder<'_>, x: ValueId, w: ValueId, bias: Option<ValueId>) -> Made {
+    let op = FullyConnected { activation: Activation::None, keep_dims: true };
+    b.add(op, &operands(x, w, bias))
 }
 
 /// A constant that is one value per column, repeated when it is a single one.
@@ -219,13 +225,8 @@ pub fn matmul(c: &mut Context<'_, '_>) -> Read {
     }
     let is_matrix = c.build.data(b).is_some() && c.build.shape(b).len() == 2;
     let y = if is_matrix {
-        let depth = c.build.shape(b)[0];
-        if c.build.shape(a).last() != Some(&depth) {
-            return Err(OpError::invalid(format!("shapes {left:?} and {right:?} do not fit")));
-        }
         let w = c.build.transpose(b, &[1, 0])?;
-        let op = FullyConnected { activation: Activation::None, keep_dims: true };
-        c.build.add(op, &[a, w])?
+        dense(&mut c.build, a, w, None)?
     } else {
         c.build.add(BatchMatmul { adj_x: false, adj_y: false }, &[a, b])?
     };
@@ -263,10 +264,35 @@ mod tests {
     }
 
     #[test]
+    fn matrices_whose_inner_extents_differ_are_refused() {
+        for op in ["Gemm", "MatMul"] {
+            let x = || case(op).input(&[4, 6], &[0.0; 24]);
+            x().floats(&[12, 2], &[0.0; 24]).refused(13, "shapes 4x6 and 12x2 do not fit");
+            x().input(&[12, 2], &[0.0; 24]).refused(13, "do not fit");
+        }
+        let x = || case("Gemm").input(&[4, 6], &[0.0; 24]);
+        let bias = x().floats(&[3, 2], &[0.0; 6]).floats(&[2], &[0.0; 2]);
+        bias.refused(13, "shapes 4x6 and 3x2 do not fit");
+        let turned = x().floats(&[2, 12], &[0.0; 24]).int("transB", 1);
+        turned.refused(13, "shapes 4x6 and 12x2 do not fit");
+        x().floats(&[6, 3], &[0.0; 18]).int("transA", 1).refused(13, "shapes 6x4 and 6x3 do");
+        x().floats(&[6, 2], &[1.0; 12]).gives(13, &[4, 2], &[0.0; 8]);
+        let quantized = case("com.microsoft::QGemm").typed(&[4, 6], 3, &[0; 24]);
+        let one = |c: crate::format::onnx::testing::Case| c.floats(&[], &[0.5]).typed(&[], 3, &[0]);
+        let quantized = one(quantized).typed(&[12, 2], 3, &[0; 24]);
+        one(quantized).refused(13, "shapes 4x6 and 12x2 do not fit");
+    }
+
+    #[test]
     fn misfits_are_refused() {
         let w = [0.0; 8];
         cube().floats(&[1, 1, 2, 4], &w).refused(11, "different numbers");
         cube().floats(&[1, 2, 2, 2, 1], &w).refused(11, "take 2 channels");
+        for op in ["Conv", "ConvTranspose"] {
+            let c = case(op).input(&[1, 1, 4], &[0.0; 4]).floats(&[1, 1, 3], &[0.0; 3]);
+            c.list("kernel_shape", &[2])
+                .refused(11, "\"kernel_shape\" = [2], but the weights have [3]");
+        }
         let c = case("Conv").input(&[1, 1, 1, 1, 1, 1], &[0.0]).floats(&[1, 1, 1, 1, 1, 1], &[0.0]);
         c.refused(11, "4 spatial dimensions");
         cube().floats(&[1, 1, 2, 2, 2], &w).list("pads", &[0; 5]).refused(11, "5 pads");

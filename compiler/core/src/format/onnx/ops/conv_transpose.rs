@@ -3,7 +3,7 @@
 
 use super::Context;
 use super::conv::{convolve, groups};
-use super::spatial::{Span, Windows, extents, per_axis, rank};
+use super::spatial::{Span, Windows, check_kernel, extents, per_axis, rank};
 use crate::geometry::{Ends, Padding};
 use crate::graph::ValueId;
 use crate::numeric::Activation;
@@ -67,6 +67,7 @@ pub fn conv_transpose(c: &mut Context<'_, '_>) -> Result<Vec<ValueId>, OpError> 
         return Err(OpError::invalid(message));
     }
     let group = groups(c, dims[1])?;
+    check_kernel(c, &weights[2..])?;
     let stride = per_axis(c, "strides", (rank, 1, 1))?;
     let dilation = per_axis(c, "dilations", (rank, 1, 1))?;
     let extra = per_axis(c, "output_padding", (rank, 0, 0))?;
@@ -230,9 +231,9 @@ mod tests {
     #[test]
     fn dilations_groups_and_depth() {
         // Taps two apart: 1, 0, 10, 0, 100 and twice that, two positions later.
-        let c = row().list("dilations", &[2]).list("strides", &[2]);
+        let c = row().list("dilations", &[2]);
         c.gives(11, &[1, 1, 7], &[1.0, 0.0, 12.0, 0.0, 120.0, 0.0, 200.0]);
-        let c = row().list("dilations", &[2]).list("strides", &[2]).list("pads", &[3, 5]);
+        let c = row().list("dilations", &[2]).list("pads", &[3, 5]);
         c.refused(11, "no output");
         let c = case("ConvTranspose").input(&[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]).int("group", 2);
         let c = c.floats(&[2, 1, 2], &[1.0, 10.0, 1.0, 100.0]).floats(&[2], &[0.0, 0.5]);

@@ -1,6 +1,7 @@
 //! MatMulInteger and ConvInteger: int32 sums of products of int8 or uint8 minus zero points. They are
 //! computed in float32, exactly: the sum is cut into parts that stay below 2^24.
 
+use super::quantize::check_zero_point;
 use super::quantize_plain::{is_zero, real};
 use super::{Context, conv};
 use crate::graph::ValueId;
@@ -27,6 +28,7 @@ fn centred(
     if !matches!(dtype, DType::I8 | DType::U8) {
         return Err(OpError::unsupported(format!("operands of {dtype} are not supported")));
     }
+    check_zero_point(c, c.optional(zero_point), dtype)?;
     let float = real(c, x)?;
     let Some(z) = c.optional(zero_point).filter(|&z| !is_zero(c, z)) else { return Ok(float) };
     let z = real(c, z)?;

@@ -34,7 +34,7 @@ mod shape;
 mod spatial;
 mod spectrum;
 
-pub use context::Context;
+pub use context::{Context, Rows};
 
 use crate::graph::ValueId;
 use crate::op::OpError;

@@ -104,7 +104,8 @@ pub fn concat(c: &mut Context<'_, '_>) -> Read {
     if let [one] = operands.as_slice() {
         return Ok(vec![*one]);
     }
-    Ok(vec![c.build.add(Concat { axis }, &operands)?])
+    let (operands, quant) = c.build.together(&operands)?;
+    Ok(vec![c.build.add_quantized(Concat { axis }, &operands, quant)?])
 }
 
 /// Part sizes as attribute.

@@ -63,6 +63,17 @@ impl Params {
             let (s, z) = (scales.len(), zero_points.len());
             return Err(OpError::invalid(format!("{s} scales and {z} zero points")));
         }
+        let axis = match scales.len() {
+            1 => None,
+            n => {
+                let axis = c.axis(axis, dims.len())?;
+                if dims[axis] != n {
+                    let message = format!("{n} scales for an extent of {}", dims[axis]);
+                    return Err(OpError::invalid(message));
+                }
+                Some(axis)
+            }
+        };
         let same = scales.iter().all(|s| *s == scales[0])
             && zero_points.iter().all(|z| *z == zero_points[0]);
         if same {
@@ -72,12 +83,7 @@ impl Params {
                 axis: None,
             });
         }
-        let axis = c.axis(axis, dims.len())?;
-        if dims[axis] != scales.len() {
-            let n = scales.len();
-            return Err(OpError::invalid(format!("{n} scales for an extent of {}", dims[axis])));
-        }
-        Ok(Self { scales, zero_points, axis: Some(axis) })
+        Ok(Self { scales, zero_points, axis })
     }
 
     /// For the core, of int8 and uint8 elements: uint8 ones become int8, 128 less.
@@ -112,11 +118,15 @@ pub fn dequantize_linear(c: &mut Context<'_, '_>) -> Read {
 /// y = clamp(round_half_even(x / scale) + zero point).
 pub fn quantize_linear(c: &mut Context<'_, '_>) -> Read {
     let operands = Operands::of(c, (0, 1, 2))?;
-    let to = match (operands.zero_point, c.attributes.int("output_dtype")?.unwrap_or(0)) {
-        (Some(z), _) => c.build.ty(z).dtype,
-        (None, 0) => DType::U8,
-        (None, code) => tensor::dtype(i32::try_from(code).unwrap_or(0))?,
+    let asked = match c.attributes.int("output_dtype")?.unwrap_or(0) {
+        0 => None,
+        code => Some(tensor::dtype(i32::try_from(code).unwrap_or(0))?),
     };
+    let zero_point = operands.zero_point.map(|z| c.build.ty(z).dtype);
+    let to = zero_point.or(asked).unwrap_or(DType::U8);
+    if let Some(asked) = asked {
+        check_zero_point(c, operands.zero_point, asked)?;
+    }
     Ok(vec![quantized(c, &operands, to)?])
 }
 
@@ -166,12 +176,31 @@ impl Operands {
     }
 }
 
+/// A zero point is one of the quantized elements.
+///
+/// # Errors
+/// It has another type than those.
+pub fn check_zero_point(
+    c: &Context<'_, '_>,
+    zero_point: Option<ValueId>,
+    elements: DType,
+) -> Result<(), OpError> {
+    match zero_point.map(|z| c.build.ty(z).dtype).filter(|&own| own != elements) {
+        None => Ok(()),
+        Some(own) => {
+            let message = format!("the zero point is {own}, the quantized elements are {elements}");
+            Err(OpError::invalid(message))
+        }
+    }
+}
+
 /// The float that integers stand for.
 ///
 /// # Errors
 /// Element types that are not supported, operands that do not fit.
 pub fn dequantized(c: &mut Context<'_, '_>, o: &Operands) -> Result<ValueId, OpError> {
     let dtype = c.build.ty(o.x).dtype;
+    check_zero_point(c, o.zero_point, dtype)?;
     let Some(params) = Params::read(c, o)? else { return plain::dequantized(c, o) };
     if let Some(data) = c.build.data(o.x)
         && let Some(integers) = data.to_i64()
@@ -276,8 +305,16 @@ mod tests {
 
     #[test]
     fn parameters_must_fit_the_tensor() {
-        let case = case("DequantizeLinear").typed(&[2, 2], INT8, &[0; 4]);
-        case.floats(&[3], &[0.5, 1.0, 2.0]).refused(13, "3 scales");
+        let x = || case("DequantizeLinear").typed(&[2, 2], INT8, &[0; 4]);
+        x().floats(&[3], &[0.5, 1.0, 2.0]).refused(13, "3 scales");
+        x().floats(&[3], &[0.5; 3]).refused(13, "3 scales for an extent of 2");
+        let unlike = "the zero point is uint8, the quantized elements are int8";
+        x().floats(&[], &[0.5]).typed(&[], UINT8, &[0]).refused(13, unlike);
+        let asked = case("QuantizeLinear").input(&[2], &[0.0; 2]).floats(&[], &[0.5]);
+        asked.typed(&[], UINT8, &[0]).int("output_dtype", 3).refused(21, unlike);
+        let sum = case("MatMulInteger").typed(&[1, 1], UINT8, &[1]);
+        let sum = sum.typed(&[1, 1], INT8, &[1]).typed(&[], INT8, &[0]);
+        sum.refused(13, "the zero point is int8, the quantized elements are uint8");
     }
 
     #[test]

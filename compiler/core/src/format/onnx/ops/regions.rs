@@ -1,6 +1,7 @@
 //! Operators on regions of images and on matrices as a whole.
 
 use super::Context;
+use crate::diagnostic::Code;
 use crate::graph::ValueId;
 use crate::op::{Determinant, NonMaxSuppression, OpError, Pooling, RoiAlign};
 use crate::tensor::{DType, Shape, TensorData};
@@ -54,12 +55,22 @@ pub fn roi_align(c: &mut Context<'_, '_>) -> Read {
 /// two of them.
 const MAX_KNOWN: usize = 4096;
 
+/// Rows of a result: far more than a program for a small machine can hold.
+const MAX_ROWS: usize = 1 << 24;
+
 /// The boxes of each class that are left when those that overlap a better one go: rows of (batch,
 /// class, box). Where boxes and scores arrive at run time, the user says how many rows.
 pub fn non_max_suppression(c: &mut Context<'_, '_>) -> Read {
     let (boxes, scores) = (c.operand(0)?, c.operand(1)?);
     let (boxes, scores) = (c.build.widened(boxes)?, c.build.widened(scores)?);
-    let most = c.ints(2)?.and_then(|v| v.first().copied()).unwrap_or(0);
+    let most = match c.ints(2)?.as_deref() {
+        None => 0,
+        Some(&[most]) => most,
+        Some(many) => {
+            let message = format!("max_output_boxes_per_class has {} elements, not 1", many.len());
+            return Err(OpError::invalid(message));
+        }
+    };
     let most = usize::try_from(most).unwrap_or(0);
     let (overlap, least) = (c.float(3)?.unwrap_or(0.0), c.float(4)?);
     if !(0.0..=1.0).contains(&overlap) {
@@ -70,7 +81,13 @@ pub fn non_max_suppression(c: &mut Context<'_, '_>) -> Read {
     let extents = NonMaxSuppression::extents(&extents[0], &extents[1])?;
     let [batches, classes, n] = extents;
     let bound = batches.saturating_mul(classes).saturating_mul(most.min(n));
-    let rows = c.nms_rows.unwrap_or(bound);
+    let given = c.rows();
+    if let Some(rows) = given.filter(|&rows| rows > MAX_ROWS) {
+        let message = format!("--nms-rows {rows} is too large, only up to {MAX_ROWS} are possible");
+        let error = OpError { code: Code::BadOption, ..OpError::invalid(message) };
+        return Err(error.help(format!("all that can be selected here are {bound} rows")));
+    }
+    let rows = given.unwrap_or(bound);
     let op = NonMaxSuppression { rows, most, overlap, least, by_centre };
     if bound == 0 {
         let shape = Shape::checked(vec![rows, 3]);
@@ -83,7 +100,7 @@ pub fn non_max_suppression(c: &mut Context<'_, '_>) -> Read {
         return Err(OpError::unsupported(format!("more than {MAX_KNOWN} boxes or classes")));
     }
     let floats = known.as_ref().and_then(|(b, s)| Some((b.as_f32()?, s.as_f32()?)));
-    match (c.nms_rows, floats) {
+    match (given, floats) {
         (None, Some((boxes, scores))) => {
             let selected = op.selected(extents, boxes, scores);
             let rows = selected.iter().flatten().map(|&v| v as i64).collect();
@@ -157,6 +174,9 @@ mod tests {
             let c = c.int("center_point_box", by_centre).nms_rows(2);
             assert_eq!(rows_of(c).1, [vec![0; 3], second].concat());
         }
+        let huge = c().nms_rows(u32::MAX as usize);
+        huge.refused(11, "--nms-rows 4294967295 is too large, only up to 16777216 are possible");
+        open().ints(&[2], &[2, 1]).refused(11, "max_output_boxes_per_class has 2 elements, not 1");
         open().input(&[1], &[2.0]).refused(11, "--input-value x2=...");
         open().ints(&[1], &[2]).input(&[1], &[0.5]).refused(11, "--input-value x3=...");
         case("Abs").input(&[1], &[2.0]).nms_rows(2).refused(13, "--nms-rows is given, but no");

@@ -126,6 +126,20 @@ pub fn rank(dims: &[usize]) -> Result<usize, OpError> {
     )))
 }
 
+/// The attribute "kernel_shape", where weights have these extents and it says nothing new.
+///
+/// # Errors
+/// It says something else.
+pub fn check_kernel(c: &Context<'_, '_>, weights: &[usize]) -> Result<(), OpError> {
+    let Some(values) = c.attributes.ints("kernel_shape")? else { return Ok(()) };
+    if values.iter().map(|&v| usize::try_from(v).ok()).eq(weights.iter().map(|&w| Some(w))) {
+        return Ok(());
+    }
+    let message =
+        format!("attribute \"kernel_shape\" = {values:?}, but the weights have {weights:?}");
+    Err(OpError::invalid(message))
+}
+
 impl Windows {
     /// From the attributes of a node over `dims` (batch, channels, spatial extents).
     ///
@@ -138,7 +152,10 @@ impl Windows {
     ) -> Result<Self, OpError> {
         let rank = rank(dims)?;
         let kernel = match (kernel, c.attributes.ints("kernel_shape")?) {
-            (Some(kernel), _) => kernel.to_vec(),
+            (Some(kernel), _) => {
+                check_kernel(c, kernel)?;
+                kernel.to_vec()
+            }
             (None, Some(values)) => extents(values, rank, 1, "kernel_shape")?,
             (None, None) => {
                 return Err(OpError::invalid("attribute \"kernel_shape\" is missing"));

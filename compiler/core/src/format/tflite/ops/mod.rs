@@ -11,6 +11,7 @@ mod slice;
 mod unary;
 
 use super::generated as fb;
+use super::lstm;
 use crate::geometry::Padding;
 use crate::graph::ValueId;
 use crate::numeric::Activation;
@@ -122,6 +123,12 @@ pub const READERS: &[(&str, ReadFn)] = &[
     ("TRANSPOSE_CONV", conv::transpose_conv),
     ("UNPACK", join::unpack),
 ];
+
+/// Whether there is a reader of the operator.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    name == lstm::NAME || READERS.binary_search_by(|(n, _)| (*n).cmp(name)).is_ok()
+}
 
 impl<'a> OpContext<'a> {
     /// Operand `i`, required.
