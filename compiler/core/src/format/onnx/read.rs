@@ -64,7 +64,7 @@ pub fn read_partly(
     let opset = match opset(&model, graph, &file) {
         Ok(opset) => opset,
         Err(problem) => {
-            problems.push(problem);
+            problems.push(*problem);
             return Err(problems.merged());
         }
     };
@@ -102,7 +102,7 @@ pub(super) fn is_default(domain: &str) -> bool {
 }
 
 /// Version of the default domain. A model without nodes of that domain need not name it.
-fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Diagnostic> {
+fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Box<Diagnostic>> {
     let error = |code, message: String| Diagnostic::new(code, file.clone(), message);
     let found = default_opset(&model.opset_import)
         .or_else(|| {
@@ -114,7 +114,8 @@ fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, D
         return Ok(found);
     }
     Err(error(Code::MalformedModel, unknown_opset(found))
-        .help("convert the model with onnx.version_converter"))
+        .help("convert the model with onnx.version_converter")
+        .into())
 }
 
 pub(super) fn unknown_opset(found: i64) -> String {
