@@ -179,7 +179,7 @@ fn both_targets_compute_them_and_the_stick_takes_them() {
                 ..Options::default()
             };
             let compiled = openvino::compile(&file, "m.onnx", options).expect(name);
-            jobs.push(compiled.job(&[inputs.clone()]));
+            jobs.push(compiled.job(std::slice::from_ref(&inputs)));
             what.push(format!("{name}, {target}"));
             wanted.push(outputs.clone());
             written.push(compiled);
@@ -305,7 +305,8 @@ fn types_are_told_as_callers_see_them() {
         let options =
             Options { target: "openvino".into(), ir_version: version, ..Options::default() };
         let compiled = openvino::compile(&file, "m.onnx", options).expect("compiles");
-        let answers = openvino::run_on_cpu(&python, &[compiled.job(&[set.clone()])]).expect("runs");
+        let answers = openvino::run_on_cpu(&python, &[compiled.job(std::slice::from_ref(&set))])
+            .expect("runs");
         let report = &compiled.report;
         let told: Vec<String> =
             report.inputs.iter().chain(&report.outputs).map(|p| p.dtype.clone()).collect();

@@ -195,7 +195,10 @@ static Options parse(int count, char **arguments) {
         const std::string value = arguments[i + 1];
         if (key == "--model") options.model = value;
         else if (key == "--devices" && value.find(':') != std::string::npos) options.devices.push_back(value);
-        else if (key == "--devices") for (const auto &device : split(value, ',')) { if (!device.empty()) options.devices.push_back(device); }
+        else if (key == "--devices") {
+            for (const auto &device : split(value, ','))
+                if (!device.empty()) options.devices.push_back(device);
+        }
         else if (key == "--requests") options.requests = positive(key, value);
         else if (key == "--frames") options.frames = positive(key, value);
         else if (key == "--json") options.json = value;

@@ -94,27 +94,31 @@ fn channels(graph: &Graph, input: ValueId) -> Option<usize> {
         let mut next = None;
         for (id, operand) in graph.users(value) {
             let node = graph.get(id)?;
-            let result = node.results.first().map(|v| &v.ty.shape);
-            match &node.op {
-                Op::Conv2d(_)
-                | Op::DepthwiseConv2d(_)
-                | Op::TransposeConv(_)
-                | Op::AveragePool2d(_)
-                | Op::MaxPool2d(_)
-                    if operand == 0 =>
-                {
-                    return order.last().copied();
-                }
-                Op::Transpose(t) => {
-                    let turned = t.permutation.iter().filter_map(|&p| order.get(p).copied());
-                    next = next.or(Some((id, turned.collect())));
-                }
-                Op::Pad(_) => next = next.or(Some((id, order.clone()))),
-                _other if result == Some(shape) => next = next.or(Some((id, order.clone()))),
-                _other => {}
+            if operand == 0 && is_spatial(&node.op) {
+                return order.last().copied();
+            }
+            let keeps = matches!(node.op, Op::Pad(_))
+                || node.results.first().is_some_and(|v| v.ty.shape == *shape);
+            if let Op::Transpose(t) = &node.op {
+                let turned = t.permutation.iter().filter_map(|&p| order.get(p).copied());
+                next = next.or(Some((id, turned.collect())));
+            } else if keeps {
+                next = next.or(Some((id, order.clone())));
             }
         }
         let (id, turned) = next?;
         (value, order) = (id.result(0), turned);
     }
+}
+
+/// Operators whose last dimension is channels.
+fn is_spatial(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Conv2d(_)
+            | Op::DepthwiseConv2d(_)
+            | Op::TransposeConv(_)
+            | Op::AveragePool2d(_)
+            | Op::MaxPool2d(_)
+    )
 }

@@ -88,7 +88,9 @@ pub fn lstm(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
         && op.cell_clip.is_none()
         && !given(RecurrentOperand::Peepholes)
         && a.clip.is_none();
-    if is_plain { lstm_sequence(call, &op.attributes) } else { lstm_steps(call, op) }
+    // The rows of a sequence's weights are in another order than the graph's.
+    let is_known = call.stored(1).is_some() && call.stored(2).is_some();
+    if is_plain && is_known { lstm_sequence(call, a) } else { lstm_steps(call, op) }
 }
 
 fn lstm_sequence(
@@ -266,7 +268,7 @@ fn clipped(call: &mut Call<'_, '_>, attributes: &RecurrentAttributes, x: Wire) -
     }
 }
 
-/// LSTM with functions, peepholes or limits that LSTMSequence does not have.
+/// LSTM with functions, peepholes or limits that LSTMSequence does not have, or with computed weights.
 fn lstm_steps(call: &mut Call<'_, '_>, op: &Lstm) -> Result<Vec<Held>, OpError> {
     let a = &op.attributes;
     let [f, g, output] = op.functions;
