@@ -12,6 +12,9 @@ use tinycc_targets::Support;
 /// Characters of a name that the table shows.
 const SHOWN: usize = 60;
 
+const NATIVE: &str = "native";
+const NO: &str = "no";
+
 /// The answer about a model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
@@ -19,7 +22,7 @@ pub struct Check {
     pub model: String,
     /// Target.
     pub target: String,
-    /// Operators in execution order; those the compiler computes itself are left out.
+    /// Operators of the file in execution order; those the compiler computes itself are left out.
     pub operators: Vec<Answer>,
     /// Sentences about the emitted file; empty when nothing can be emitted.
     pub notes: Vec<String>,
@@ -27,7 +30,7 @@ pub struct Check {
     pub problems: Vec<String>,
 }
 
-/// The answer about an operator.
+/// The answer about an operator of the file, which may have become several in the compiler.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
     /// Number in the file.
@@ -37,7 +40,7 @@ pub struct Answer {
     /// What the file calls it, and the way to an operator inside of it; its first output where it has no
     /// name.
     pub name: String,
-    /// First result.
+    /// First result; the last one's where it became several.
     pub tensor: String,
     /// Its type.
     pub output: String,
@@ -58,7 +61,13 @@ pub fn check(compiler: &Compiler<'_>) -> Result<Check, Diagnostics> {
     let (graph, unread) = compiler.graph_partly()?;
     let core = compiler.options().core.into();
     let answers = capability::survey(&graph, target, core);
-    let operators = answers.into_iter().map(|(id, support)| answer(&graph, id, support)).collect();
+    let mut operators: Vec<Answer> = Vec::new();
+    for next in answers.into_iter().map(|(id, support)| answer(&graph, id, support)) {
+        match operators.last_mut().filter(|last| last.is_about_same(&next)) {
+            Some(last) => last.join(next),
+            None => operators.push(next),
+        }
+    }
     let text = |problems: &Diagnostics| problems.0.iter().map(ToString::to_string).collect();
     let (notes, problems) = if unread.0.is_empty() {
         match compiler.compile() {
@@ -86,9 +95,9 @@ fn answer(graph: &Graph, id: tinycc_core::graph::NodeId, support: Support) -> An
     let value = node.and_then(|n| n.results.first());
     let source = node.map(|n| n.origin.operator.clone()).filter(|name| !name.is_empty());
     let (support, reason) = match support {
-        Support::Native => ("native".to_string(), String::new()),
+        Support::Native => (NATIVE.to_string(), String::new()),
         Support::Decompose(how) => (how, String::new()),
-        Support::No(reason) => ("no".to_string(), reason),
+        Support::No(reason) => (NO.to_string(), reason),
     };
     let name = node.map(|n| match n.origin.inner.as_str() {
         "" => n.origin.name.clone(),
@@ -103,6 +112,34 @@ fn answer(graph: &Graph, id: tinycc_core::graph::NodeId, support: Support) -> An
         support,
         reason,
     }
+}
+
+impl Answer {
+    fn is_about_same(&self, other: &Self) -> bool {
+        self.index.is_some() && (self.index, &self.name) == (other.index, &other.name)
+    }
+
+    /// Takes what is said about the next part of the same operator.
+    fn join(&mut self, next: Self) {
+        (self.tensor, self.output) = (next.tensor, next.output);
+        add(&mut self.reason, &next.reason);
+        match (self.support.as_str(), next.support.as_str()) {
+            (NO, _) | (_, NATIVE) => {}
+            (_, NO) | (NATIVE, _) => self.support = next.support,
+            _both => add(&mut self.support, &next.support),
+        }
+    }
+}
+
+/// Adds to a list of sentences what it does not have.
+fn add(text: &mut String, sentence: &str) {
+    if sentence.is_empty() || text.split("; ").any(|known| known == sentence) {
+        return;
+    }
+    if !text.is_empty() {
+        text.push_str("; ");
+    }
+    text.push_str(sentence);
 }
 
 impl Check {
