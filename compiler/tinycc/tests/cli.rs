@@ -127,6 +127,20 @@ fn check_names_nodes_and_says_each_problem_once() {
 }
 
 #[test]
+fn check_has_one_row_per_operator_of_the_file() {
+    let model = fixture("fmnist_two_exit/fmnist_two_exit.onnx");
+    let run = tinycc(&["check", &model, "--target", "ncs", "--report", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let check: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let rows = check["operators"].as_array().expect("rows");
+    // The reader puts transposes round a Conv; its row is the Conv's, with the Conv's result.
+    let numbers: Vec<u64> = rows.iter().filter_map(|r| r["index"].as_u64()).collect();
+    assert!(numbers.len() == rows.len() && numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let conv = rows.iter().find(|r| r["operator"] == "Conv").expect("a Conv");
+    assert_eq!(conv["output"], "float32[1x16x28x28]");
+}
+
+#[test]
 fn bad_files_end_with_a_message() {
     let dir = fixture("bad");
     let (_tmp, _path, out) = out();

@@ -99,18 +99,15 @@ pub fn select(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
 
 /// A remainder. The stick's plugin makes Sign of Mod, which it does not have.
 pub fn modulo(call: &mut Call<'_, '_>, op: &Mod) -> Result<Held, OpError> {
-    if !op.truncated && call.e.is_myriad() {
+    if !call.e.is_myriad() {
+        return plain_binary(call, if op.truncated { "Mod" } else { "FloorMod" });
+    }
+    if !op.truncated {
         let ([a, b], order) = aligned(call)?;
         let elem = a.elem;
         let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
         let wire = call.e.binary("FloorMod", &a, &b)?;
         return Ok(Held::Tensor { wire: call.e.convert(&wire, elem), order });
-    }
-    if !op.truncated {
-        return plain_binary(call, "FloorMod");
-    }
-    if !call.e.is_myriad() {
-        return plain_binary(call, "Mod");
     }
     let ([a, b], order) = aligned(call)?;
     let quotient = call.e.binary("Divide", &a, &b)?;
