@@ -119,9 +119,43 @@ fn crossed(first: &str, then: &str, [a, b]: [f32; 2]) -> ModelProto {
     )
 }
 
+/// Integers, or truth values, and back.
+fn between_casts(
+    to: i64,
+    nodes: Vec<NodeProto>,
+    y: &[i64],
+    constants: &[(&str, i64)],
+) -> ModelProto {
+    let cast = |from: &str, name: &str, to| with_int(node("Cast", &[from], &[name]), "to", to);
+    let mut all = vec![cast("x", "q", to)];
+    all.extend(nodes);
+    all.push(cast("r", "y", FLOAT.into()));
+    let mut constants: Vec<_> = constants.iter().map(|(n, v)| integers(n, &[*v])).collect();
+    constants.push(integers("shape", &[1, 4, 5, 6]));
+    constants.push(integers("pads", &[0, 0, 1, 2, 0, 0, 0, 1]));
+    network(all, &[("x", &[1, 1, 5, 6])], &[("y", y)], constants)
+}
+
+/// The outer limit has a dimension more than what it limits.
+fn wider() -> ModelProto {
+    let number = |name: &str, dims: &[i64], value: f32| TensorProto {
+        raw_data: value.to_le_bytes().to_vec(),
+        ..floats(name, dims)
+    };
+    network(
+        vec![node("Max", &["x", "a"], &["m"]), node("Min", &["m", "b"], &["y"])],
+        &[("x", &[2, 3])],
+        &[("y", &[1, 2, 3])],
+        vec![number("a", &[], 0.5), number("b", &[1, 1, 1], -0.5)],
+    )
+}
+
 /// What both targets and the stick's compiler take.
 fn models() -> Vec<(&'static str, ModelProto)> {
     let strided = with_ints(node("Conv", &["x", "w"], &["y"]), "pads", &[1, 0, 0, 1]);
+    let wide = &[1, 4, 5, 6];
+    let pad = node("Pad", &["q", "pads", "value"], &["r"]);
+    let limits = vec![node("Max", &["q", "a"], &["m"]), node("Min", &["m", "b"], &["r"])];
     vec![
         ("LSTM, sequence", lstm("forward", &["y", "", ""])),
         ("LSTM, last state", lstm("reverse", &["", "h", ""])),
@@ -136,6 +170,20 @@ fn models() -> Vec<(&'static str, ModelProto)> {
         ("ReduceL2 of Expand", length()),
         ("Minimum below Maximum", crossed("Max", "Min", [0.5, -0.5])),
         ("Maximum above Minimum", crossed("Min", "Max", [-0.5, 0.5])),
+        ("Minimum of more dimensions", wider()),
+        (
+            "Expand of integers",
+            between_casts(INT64.into(), vec![node("Expand", &["q", "shape"], &["r"])], wide, &[]),
+        ),
+        (
+            "Expand of truth values",
+            between_casts(9, vec![node("Expand", &["q", "shape"], &["r"])], wide, &[]),
+        ),
+        ("Pad of integers", between_casts(INT64.into(), vec![pad], &[1, 1, 6, 9], &[("value", 7)])),
+        (
+            "limits of integers that cross",
+            between_casts(INT64.into(), limits, &[1, 1, 5, 6], &[("a", 5), ("b", 3)]),
+        ),
         (
             "points of a padded picture",
             network(

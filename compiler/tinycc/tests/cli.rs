@@ -126,6 +126,52 @@ fn check_names_nodes_and_says_each_problem_once() {
     assert!(row.contains("FULLY_CONNECTED") && row.contains("native"), "{row}");
 }
 
+/// A field of a protobuf message: bytes, or a small number.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).expect("short")][..], bytes].concat()
+}
+
+fn number(number: u8, value: u8) -> Vec<u8> {
+    vec![number << 3, value]
+}
+
+/// ONNX: y = x + w of two elements, w in `w.bin` beside the model.
+fn external_model() -> Vec<u8> {
+    let dim = field(1, &number(1, 2));
+    let ty = field(1, &[number(1, 1), field(2, &dim)].concat());
+    let x = [field(1, b"x"), field(2, &ty)].concat();
+    let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"Add")].concat();
+    let place = [field(1, b"location"), field(2, b"w.bin")].concat();
+    let w = [number(1, 2), number(2, 1), field(8, b"w"), field(13, &place), number(14, 1)].concat();
+    let graph = [field(1, &node), field(5, &w), field(11, &x), field(12, &field(1, b"y"))].concat();
+    [number(1, 8), field(7, &graph), field(8, &number(2, 17))].concat()
+}
+
+#[test]
+fn all_commands_read_the_files_beside_a_model() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (model, out) = (path("m.onnx"), path("out"));
+    std::fs::write(&model, external_model()).expect("writes");
+    std::fs::write(path("w.bin"), [0u8; 8]).expect("writes");
+    let commands: [&[&str]; 4] = [
+        &["compile", &model, "--out", &out],
+        &["check", &model],
+        &["inspect", &model],
+        &["verify", &model],
+    ];
+    for command in commands {
+        let run = tinycc(command);
+        assert_eq!(run.code, 0, "{command:?}: {}{}", run.stdout, run.stderr);
+    }
+    std::fs::remove_file(path("w.bin")).expect("removes");
+    for command in &commands[..2] {
+        let run = tinycc(command);
+        let said = run.stdout + &run.stderr;
+        assert!(run.code == 1 && said.contains("w.bin\""), "{command:?}: {said}");
+    }
+}
+
 #[test]
 fn check_has_one_row_per_operator_of_the_file() {
     let model = fixture("fmnist_two_exit/fmnist_two_exit.onnx");

@@ -86,10 +86,10 @@ impl FullyConnected {
     }
 }
 
-/// Refuses zero points per channel; one for all weights is subtracted at run time.
+/// Refuses int8 weights with zero points per channel; one for all is subtracted at run time.
 fn check_zero_points(s: &Signature<'_>) -> Result<(), OpError> {
     let w = s.operand(1)?;
-    match w.quant {
+    match w.quant.filter(|_| w.dtype() == DType::I8) {
         Some(q) if q.zero_points.len() > 1 && q.zero_points.iter().any(|&z| z != 0) => {
             Err(OpError::unsupported(format!("weights \"{}\" have zero points per channel", w.name)))
         }

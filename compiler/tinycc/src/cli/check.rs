@@ -1,8 +1,8 @@
 //! `tinycc check`.
 
-use super::{Failure, Format, Shell, read, shown};
+use super::{Failure, Format, Model, Shell};
 use std::path::PathBuf;
-use tinycc::{Compiler, Options};
+use tinycc::Options;
 
 /// Ask a target about every operator of a model.
 ///
@@ -24,8 +24,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
-    let bytes = read(&args.model)?;
-    let compiler = Compiler::new(&bytes, args.options.clone()).file(shown(&args.model));
+    let model = Model::open(&args.model)?;
+    let compiler = model.compiler(args.options.clone());
     let check = tinycc::check::check(&compiler)?;
     if !shell.quiet {
         match args.report {

@@ -1,6 +1,6 @@
 //! `tinycc compile`.
 
-use super::{Failure, Format, Shell, read, shown};
+use super::{Failure, Format, Model, Shell, read, shown};
 use clap::{ArgMatches, ValueEnum};
 use std::path::PathBuf;
 use tinycc::{Compiler, Options, Output, Settings};
@@ -57,10 +57,8 @@ enum Emit {
 }
 
 pub(super) fn run(args: &Args, matches: &ArgMatches, shell: Shell) -> Result<(), Failure> {
-    let bytes = read(&args.model)?;
-    let external = tinycc::external::load(&bytes, &args.model).files;
-    let compiler =
-        Compiler::new(&bytes, options(args, matches)?).file(shown(&args.model)).external(external);
+    let model = Model::open(&args.model)?;
+    let compiler = model.compiler(options(args, matches)?);
     if let Some(emit) = args.emit {
         return print_form(args, &compiler, emit, shell);
     }

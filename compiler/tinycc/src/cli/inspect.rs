@@ -1,8 +1,8 @@
 //! `tinycc inspect`.
 
-use super::{Failure, Format, Shell, read, shown};
+use super::{Failure, Format, Model, Shell};
 use std::path::PathBuf;
-use tinycc::{Compiler, Options};
+use tinycc::Options;
 
 /// Show what is in a model and which target can compile it.
 ///
@@ -31,15 +31,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
-    let bytes = read(&args.model)?;
-    let external = tinycc::external::load(&bytes, &args.model).files;
+    let model = Model::open(&args.model)?;
     let options = Options {
         input_shapes: args.input_shapes.clone(),
         input_values: args.input_values.clone(),
         nms_rows: args.nms_rows,
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
+    let compiler = model.compiler(options);
     let inspection = tinycc::inspect::inspect(&compiler)?;
     match args.report {
         Format::Json => shell.print(&inspection.to_json()),

@@ -11,7 +11,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use tinycc::Diagnostics;
+use tinycc::external::{self, External};
+use tinycc::{Compiler, Diagnostics, Options};
 
 /// Compiles small neural networks (.tflite or .onnx) to standalone C or no_std Rust for
 /// microcontrollers, or to OpenVINO files for the Neural Compute Stick 2, CPUs, GPUs and NPUs.
@@ -165,6 +166,27 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// A model, and the files beside it that hold its data: all commands read them in this way.
+struct Model {
+    bytes: Vec<u8>,
+    external: External,
+    name: String,
+}
+
+impl Model {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let bytes = read(path)?;
+        let external = external::load(&bytes, path);
+        Ok(Self { bytes, external, name: shown(path) })
+    }
+
+    fn compiler(&self, options: Options) -> Compiler<'_> {
+        Compiler::new(&self.bytes, options)
+            .file(self.name.clone())
+            .external(self.external.files.clone())
+    }
 }
 
 /// A path as it should appear in messages.

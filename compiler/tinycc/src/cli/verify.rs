@@ -1,9 +1,9 @@
 //! `tinycc verify`.
 
-use super::{Failure, Format, Shell, read, shown};
+use super::{Failure, Format, Model, Shell, read};
 use std::path::{Path, PathBuf};
 use tinycc::verify::{Request, VerifyError, npy};
-use tinycc::{Compiler, CoreName, InputShape, InputValue, IoLayout, Options, Rows};
+use tinycc::{CoreName, InputShape, InputValue, IoLayout, Options, Rows};
 
 /// Check the emitted code on this machine.
 ///
@@ -70,8 +70,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
-    let bytes = read(&args.model)?;
-    let external = tinycc::external::load(&bytes, &args.model).files;
+    let model = Model::open(&args.model)?;
     let arrays = |paths: &[PathBuf]| paths.iter().map(|p| array(p)).collect::<Result<Vec<_>, _>>();
     let request = Request {
         inputs: arrays(&args.inputs)?,
@@ -92,7 +91,7 @@ pub(super) fn run(args: &Args, shell: Shell) -> Result<(), Failure> {
         io_layout: args.io_layout,
         ..Options::default()
     };
-    let compiler = Compiler::new(&bytes, options).file(shown(&args.model)).external(external);
+    let compiler = model.compiler(options);
     let result = tinycc::verify::verify(&compiler, &request, &mut |step| shell.progress(step));
     shell.progress_done();
     let verification = result.map_err(|e| match e {

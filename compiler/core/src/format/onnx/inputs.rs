@@ -27,7 +27,7 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
     let symbols = symbols(proto, &overrides);
     let (mut names, mut listed) = (Vec::new(), BTreeSet::new());
     for info in &proto.input {
-        if !listed.insert(info.name.as_str()) {
+        if listed.contains(info.name.as_str()) {
             let message = "the input is listed twice";
             reader.problem(Code::MalformedModel, scope.tensor(&info.name), message);
             continue;
@@ -36,6 +36,7 @@ pub fn read<'s>(reader: &mut Reader<'_>, proto: &'s GraphProto, scope: &mut Scop
         if scope.defines(&info.name) {
             continue;
         }
+        listed.insert(info.name.as_str());
         names.push(info.name.clone());
         let origin = scope.tensor(&info.name);
         let dims = overrides.remove(&info.name);
@@ -208,7 +209,7 @@ fn static_dims(
 #[cfg(test)]
 mod tests {
     use crate::format::ReadOptions;
-    use crate::format::onnx::testing::models::{graph, input, model, node, output};
+    use crate::format::onnx::testing::models::{floats, graph, input, model, node, output};
     use onnx_protobuf::tensor_shape_proto::dimension;
     use onnx_protobuf::{Message, ValueInfoProto, type_proto};
     use std::collections::BTreeMap;
@@ -259,5 +260,10 @@ mod tests {
         let m = model(17, graph(vec![node("Neg", &["x"], &["y"])], inputs, vec![output("y")]));
         let message = crate::format::onnx::testing::models::read(&m).expect_err("twice");
         assert_eq!(message, "error[TCC0102]: tensor \"x\": the input is listed twice");
+        // A constant among the inputs stays a constant, however often.
+        let inputs = vec![open("x", &[2]), open("k", &[2]), open("k", &[2])];
+        let mut g = graph(vec![node("Add", &["x", "k"], &["y"])], inputs, vec![output("y")]);
+        g.initializer.push(floats("k", &[2], &[1.0, 2.0]));
+        assert!(crate::format::onnx::testing::models::read(&model(17, g)).is_ok());
     }
 }

@@ -59,7 +59,14 @@ fn named(reader: &mut Reader<'_>, value: ValueId, name: &str, before: &[ValueId]
 /// As onnxruntime takes it: another element type is an error, another shape is worth a note, because
 /// tools that change the batch often forget it here.
 fn compare(reader: &mut Reader<'_>, info: &ValueInfoProto, value: ValueId, scope: &Scope<'_>) {
-    let Some((element, shape)) = declared(info) else { return };
+    let kind = info.type_.as_ref().and_then(|t| t.value.as_ref());
+    let Some((element, shape)) = declared(info) else {
+        if kind.is_some() {
+            let message = "the output is declared as a sequence, map or optional, but is a tensor";
+            reader.problem(Code::InvalidOperator, scope.tensor(&info.name), message);
+        }
+        return;
+    };
     let Some(ty) = reader.graph.value(value).map(|v| v.ty.clone()) else { return };
     if element != 0 && tensor::dtype(element).ok() != Some(ty.dtype) {
         let wanted = tensor::type_name(element).to_lowercase();
@@ -118,6 +125,16 @@ mod tests {
             "error[TCC0301]: tensor \"y\": the output is declared as float32, but what is computed \
              is int32"
         );
+    }
+
+    #[test]
+    fn an_output_is_a_tensor() {
+        let mut info = output("y");
+        let mut ty = onnx_protobuf::TypeProto::default();
+        ty.set_sequence_type(onnx_protobuf::type_proto::Sequence::default());
+        info.type_ = Some(ty).into();
+        let message = read(&casts(info)).expect_err("a sequence");
+        assert!(message.contains("declared as a sequence"), "{message}");
     }
 
     #[test]

@@ -166,16 +166,21 @@ impl<'o> Emitter<'o> {
         self.one(("Clamp", 1), data, &[x], x.elem, x.dims.clone())
     }
 
-    /// The real number that a constant of one element is.
+    /// The number that a constant of one element is.
     #[must_use]
     pub fn number(&self, x: &Wire) -> Option<f32> {
         let layer = self.network.layers.get(x.port.layer)?;
-        if layer.kind != "Const" || x.elem != Elem::F32 || x.dims.iter().any(|&d| d != 1) {
+        if layer.kind != "Const" || x.dims.iter().any(|&d| d != 1) {
             return None;
         }
         let (_, offset) = layer.data.iter().find(|d| d.0 == "offset")?;
-        let bytes = self.pool.bytes(offset.parse().ok()?, Elem::F32.size())?;
-        Some(f32::from_le_bytes(bytes.try_into().ok()?))
+        let bytes = self.pool.bytes(offset.parse().ok()?, x.elem.size())?;
+        match x.elem {
+            Elem::F32 => Some(f32::from_le_bytes(bytes.try_into().ok()?)),
+            Elem::I32 => Some(i32::from_le_bytes(bytes.try_into().ok()?) as f32),
+            Elem::I64 => Some(i64::from_le_bytes(bytes.try_into().ok()?) as f32),
+            Elem::F16 | Elem::I8 | Elem::U8 | Elem::Bool => None,
+        }
     }
 
     /// Another element type.
@@ -261,25 +266,22 @@ impl<'o> Emitter<'o> {
         self.one(("StridedSlice", 1), data, &[x, &begins, &ends, &steps], x.elem, dims)
     }
 
-    /// More elements before and after those of every dimension: `value`, or whatever `mode` says.
+    /// More elements before and after those of every dimension: `value`, a scalar of their type, or whatever
+    /// `mode` says.
     pub fn pad(
         &mut self,
         x: &Wire,
         [before, after]: [&[usize]; 2],
         mode: &'static str,
-        value: Option<f32>,
+        value: Option<&Wire>,
     ) -> Wire {
         let sum =
             |((&d, &b), &a): ((&usize, &usize), &usize)| d.saturating_add(b).saturating_add(a);
         let dims = x.dims.iter().zip(before).zip(after).map(sum).collect();
         let numbers = |of: &[usize]| of.iter().map(|&n| n as i64).collect::<Vec<_>>();
         let (begins, ends) = (self.ints(&numbers(before)), self.ints(&numbers(after)));
-        let value = value.map(|v| {
-            let value = self.reals(Vec::new(), &[v]);
-            self.convert(&value, x.elem)
-        });
         let mut inputs = vec![x, &begins, &ends];
-        inputs.extend(&value);
+        inputs.extend(value);
         let data = vec![("pad_mode", mode.to_string())];
         self.one(("Pad", 1), data, &inputs, x.elem, dims)
     }
@@ -291,6 +293,12 @@ impl<'o> Emitter<'o> {
             vec![values.len()],
             &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>(),
         )
+    }
+
+    /// 0 without dimensions, of any element type.
+    pub fn zero(&mut self, elem: Elem) -> Wire {
+        let zero = self.reals(Vec::new(), &[0.0]);
+        self.convert(&zero, elem)
     }
 
     /// An integer without dimensions.

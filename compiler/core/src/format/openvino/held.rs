@@ -4,7 +4,7 @@
 //! and those of an ONNX model vanish together with the ones its reader made.
 
 use super::emit::Emitter;
-use super::file::Wire;
+use super::file::{Elem, Wire};
 use super::stored::Stored;
 use crate::op::{OpError, Signature};
 
@@ -115,17 +115,6 @@ impl Call<'_, '_> {
         if let Some(Held::Constant(stored)) = self.held.get(i) { Some(stored) } else { None }
     }
 
-    /// The real numbers that operand `i` is.
-    ///
-    /// # Errors
-    /// It is computed at run time, or no real number.
-    pub fn real(&self, i: usize) -> Result<Vec<f32>, OpError> {
-        let unknown =
-            || OpError::unsupported(format!("operand {i} should be a constant of real numbers"));
-        let tensor = self.stored(i).ok_or_else(unknown)?.real()?;
-        tensor.as_f32().map(<[f32]>::to_vec).ok_or_else(unknown)
-    }
-
     /// Extents of operand `i`.
     ///
     /// # Errors
@@ -181,6 +170,16 @@ impl Call<'_, '_> {
             Held::Constant(stored) => self.e.weights(&stored.permuted(want)),
             computed @ Held::Tensor { .. } => computed.arranged(self.e, want),
         }
+    }
+
+    /// The same numbers as real ones where the stick's plugin computes with those only: integers become
+    /// float16 there. Convert the result back.
+    pub fn real_on_stick(&mut self, x: Wire) -> Wire {
+        if !self.e.is_myriad() || !matches!(x.elem, Elem::I32 | Elem::I64 | Elem::U8) {
+            return x;
+        }
+        self.rewritten("of real numbers: the stick holds integers above 2048 only roughly");
+        self.e.convert(&x, Elem::F32)
     }
 
     /// Says that the operator is expressed by others.

@@ -51,13 +51,17 @@ impl Params {
 
     fn new(
         c: &Context<'_, '_>,
-        scales: Vec<f32>,
+        mut scales: Vec<f32>,
         mut zero_points: Vec<i64>,
         axis: i64,
         dims: &[usize],
     ) -> Result<Self, OpError> {
         if zero_points.len() == 1 {
             zero_points = vec![zero_points[0]; scales.len()];
+        }
+        // Weights of QLinearConv may have one scale and a zero point per channel.
+        if scales.len() == 1 && !zero_points.is_empty() {
+            scales = vec![scales[0]; zero_points.len()];
         }
         if scales.is_empty() || scales.len() != zero_points.len() {
             let (s, z) = (scales.len(), zero_points.len());
@@ -315,6 +319,17 @@ mod tests {
         let sum = case("MatMulInteger").typed(&[1, 1], UINT8, &[1]);
         let sum = sum.typed(&[1, 1], INT8, &[1]).typed(&[], INT8, &[0]);
         sum.refused(13, "the zero point is int8, the quantized elements are uint8");
+    }
+
+    /// onnxruntime takes weights with one scale and a zero point for each column.
+    #[test]
+    fn one_scale_may_have_many_zero_points() {
+        let a = case("QLinearMatMul").typed(&[1, 2], UINT8, &[130, 120]);
+        let a = a.floats(&[], &[0.5]).typed(&[], UINT8, &[128]);
+        let b = a.typed(&[2, 2], UINT8, &[3, 0, 10, 200]).floats(&[], &[0.25]);
+        let y = b.typed(&[2], UINT8, &[5, 0]).floats(&[], &[1.0]).typed(&[], UINT8, &[100]);
+        // (1, -4) * ((-0.5, 0), (1.25, 50)) = (-5.5, -200)
+        integers(y, &[94, 0]);
     }
 
     #[test]

@@ -169,7 +169,8 @@ fn sampled(
         return Err(OpError::invalid("the input should have 4 dimensions"));
     };
     let around = [&[0, 0, y.before, x.before][..], &[0, 0, y.after, x.after]];
-    let wide = call.e.pad(input, around, "constant", Some(0.0));
+    let zero = call.e.zero(input.elem);
+    let wide = call.e.pad(input, around, "constant", Some(&zero));
     let every = |step: usize, size| Range { begin: 0, step: step as i64, size };
     let ranges = [every(1, n), every(1, c), every(y.stride, y.output), every(x.stride, x.output)];
     Ok(call.e.strided(&wide, &ranges))

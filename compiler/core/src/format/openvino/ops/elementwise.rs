@@ -166,7 +166,10 @@ pub fn bound(call: &mut Call<'_, '_>, kind: &'static str) -> Result<Held, OpErro
         && let Some((x, order, number)) = crossed(call, kind)?
     {
         call.rewritten("Clamp");
-        return Ok(Held::Tensor { wire: call.e.clamp(&x, number, number), order });
+        let elem = x.elem;
+        let x = call.real_on_stick(x);
+        let wire = call.e.clamp(&x, number, number);
+        return Ok(Held::Tensor { wire: call.e.convert(&wire, elem), order });
     }
     plain_binary(call, kind)
 }
@@ -182,15 +185,19 @@ fn crossed(
             continue;
         };
         let real = stored.real()?;
-        let Some(&outer) = real.as_f32().and_then(<[f32]>::first) else { continue };
+        let whole = real.to_i64().and_then(|q| q.first().map(|&q| q as f32));
+        let outer = real.as_f32().and_then(|v| v.first().copied()).or(whole);
+        let Some(outer) = outer else { continue };
         let layer = call.e.network.layers.get(wire.port.layer);
         let other = if kind == "Minimum" { "Maximum" } else { "Minimum" };
         let Some([a, b]) = layer.filter(|l| l.kind == other).map(|l| l.inputs.as_slice()) else {
             continue;
         };
+        // A limit of more dimensions would make the result larger.
+        let is_whole = call.result()?.len() == wire.dims.len();
         for (x, bound) in [(a, b), (b, a)] {
             let cross = |inner: f32| if kind == "Minimum" { inner > outer } else { inner < outer };
-            if call.e.number(bound).is_some_and(cross) && x.dims == wire.dims {
+            if call.e.number(bound).is_some_and(cross) && x.dims == wire.dims && is_whole {
                 return Ok(Some((x.clone(), order, outer)));
             }
         }

@@ -1,6 +1,5 @@
 //! Operators about positions.
 
-use super::logic::real_on_stick;
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, Held};
 use crate::format::openvino::stored::Stored;
@@ -126,7 +125,7 @@ pub fn scatter_nd(call: &mut Call<'_, '_>, op: &ScatterNd) -> Result<Held, OpErr
 pub fn top_k(call: &mut Call<'_, '_>, op: &TopK) -> Result<Vec<Held>, OpError> {
     let (x, order) = call.any(0)?;
     let own = x.elem;
-    let x = real_on_stick(call, x);
+    let x = call.real_on_stick(x);
     let axis = *order.get(op.axis).ok_or_else(|| OpError::invalid("the axis does not exist"))?;
     let k = call.e.int(op.k as i64);
     let mut dims = x.dims.clone();

@@ -58,17 +58,8 @@ fn connective_of_numbers(call: &mut Call<'_, '_>, connective: Connective) -> Res
 
 fn truth(call: &mut Call<'_, '_>, kind: &'static str) -> Result<Held, OpError> {
     let ([a, b], order) = aligned(call)?;
-    let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
+    let (a, b) = (call.real_on_stick(a), call.real_on_stick(b));
     Ok(Held::Tensor { wire: relation(call, kind, &a, &b)?, order })
-}
-
-/// The stick compares and chooses real numbers only: integers become float16 there.
-pub fn real_on_stick(call: &mut Call<'_, '_>, x: Wire) -> Wire {
-    if !call.e.is_myriad() || !matches!(x.elem, Elem::I32 | Elem::I64 | Elem::U8) {
-        return x;
-    }
-    call.rewritten("of real numbers: the stick holds integers above 2048 only roughly");
-    call.e.convert(&x, Elem::F32)
 }
 
 fn relation(
@@ -90,7 +81,7 @@ fn relation(
 pub fn select(call: &mut Call<'_, '_>) -> Result<Held, OpError> {
     let (condition, a, b) = (call.plain(0)?, call.plain(1)?, call.plain(2)?);
     let elem = a.elem;
-    let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
+    let (a, b) = (call.real_on_stick(a), call.real_on_stick(b));
     let data = vec![("auto_broadcast", "numpy".to_string())];
     let dims = call.result()?;
     let wire = call.e.one(("Select", 1), data, &[&condition, &a, &b], a.elem, dims);
@@ -105,7 +96,7 @@ pub fn modulo(call: &mut Call<'_, '_>, op: &Mod) -> Result<Held, OpError> {
     if !op.truncated {
         let ([a, b], order) = aligned(call)?;
         let elem = a.elem;
-        let (a, b) = (real_on_stick(call, a), real_on_stick(call, b));
+        let (a, b) = (call.real_on_stick(a), call.real_on_stick(b));
         let wire = call.e.binary("FloorMod", &a, &b)?;
         return Ok(Held::Tensor { wire: call.e.convert(&wire, elem), order });
     }

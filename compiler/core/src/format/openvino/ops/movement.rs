@@ -2,6 +2,7 @@
 
 use crate::format::openvino::file::{Elem, Port, Wire};
 use crate::format::openvino::held::{Call, FIRST, Held, inverse};
+use crate::format::openvino::stored::Stored;
 use crate::op::{Mirror, MirrorPad, OpError, Pad, Slice, Split};
 use crate::tensor::Shape;
 
@@ -183,7 +184,7 @@ fn padded(
     call: &mut Call<'_, '_>,
     (before, after): (&[usize], &[usize]),
     mode: &'static str,
-    value: Option<f32>,
+    value: Option<Stored>,
 ) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let (before, after) = (by_wire(before, &order), by_wire(after, &order));
@@ -193,14 +194,28 @@ fn padded(
     if call.e.is_myriad() && !matches!(x.dims.len(), 3 | 4) {
         return Err(OpError::unsupported("the stick's plugin pads 3 or 4 dimensions only"));
     }
-    Ok(Held::Tensor { wire: call.e.pad(&x, [&before, &after], mode, value), order })
+    let elem = x.elem;
+    let x = stuffed(call, x);
+    let value = match (mode, value) {
+        ("constant", Some(value)) => {
+            let value = call.e.constant(&value.reshaped(|_| Vec::new()))?;
+            Some(call.e.convert(&value, x.elem))
+        }
+        ("constant", None) => Some(call.e.zero(x.elem)),
+        _mirror => None,
+    };
+    let wire = call.e.pad(&x, [&before, &after], mode, value.as_ref());
+    Ok(Held::Tensor { wire: call.e.convert(&wire, elem), order })
 }
 
 /// Pad with a constant.
 pub fn pad(call: &mut Call<'_, '_>, op: &Pad) -> Result<Held, OpError> {
-    let value =
-        if call.held.len() > 1 { call.real(1)?.first().copied().unwrap_or(0.0) } else { 0.0 };
-    padded(call, (&op.before, &op.after), "constant", Some(value))
+    let value = call.stored(1).cloned();
+    if call.held.len() > 1 && value.is_none() {
+        let message = "operand 1, the value of the padding, should be a constant";
+        return Err(OpError::unsupported(message));
+    }
+    padded(call, (&op.before, &op.after), "constant", value)
 }
 
 /// Pad with the mirror image.
@@ -219,13 +234,24 @@ pub fn tile(call: &mut Call<'_, '_>, repeats: &[usize]) -> Result<Held, OpError>
     Ok(Held::Tensor { wire: tiled(call, &x, &repeats), order })
 }
 
+/// The stick's plugin pads and repeats real numbers only.
+fn stuffed(call: &mut Call<'_, '_>, x: Wire) -> Wire {
+    if x.elem == Elem::Bool && call.e.is_myriad() {
+        return call.e.convert(&x, Elem::F32);
+    }
+    call.real_on_stick(x)
+}
+
 fn tiled(call: &mut Call<'_, '_>, x: &Wire, repeats: &[usize]) -> Wire {
     let dims: Vec<usize> = x.dims.iter().zip(repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
     if dims == x.dims {
         return x.clone();
     }
     let repeats = call.e.ints(&int64(repeats.iter().copied()));
-    call.e.one(("Tile", 1), Vec::new(), &[x, &repeats], x.elem, dims)
+    let elem = x.elem;
+    let x = stuffed(call, x.clone());
+    let wire = call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims);
+    call.e.convert(&wire, elem)
 }
 
 /// DepthToSpace or SpaceToDepth; the block is the outer part of the channels, as in TFLite.
