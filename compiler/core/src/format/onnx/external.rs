@@ -1,10 +1,9 @@
 //! Tensor data that a model keeps in other files. Which files those are and what the tensors take of
 //! them is said here; reading them, and from which folders, is the shell's part.
 
-use super::read::open;
+use super::message::open;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::ExternalFiles;
-use crate::op::OpError;
 use onnx_protobuf::tensor_proto::DataLocation;
 use onnx_protobuf::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use std::collections::BTreeSet;
@@ -25,7 +24,7 @@ pub fn external_files(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Puts the data of the files into the tensors. Problems: a file is not there, or a tensor takes more
-/// of it than it has. Those tensors stay external, which [`is_missing`] knows.
+/// of it than it has. Those tensors stay external, and reading them fails.
 pub fn embed(model: &mut ModelProto, files: &ExternalFiles, file: &Origin) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let given: usize = files.values().flatten().map(|bytes| bytes.len()).sum();
@@ -49,19 +48,6 @@ pub fn embed(model: &mut ModelProto, files: &ExternalFiles, file: &Origin) -> Di
         }
     });
     problems
-}
-
-/// Whether the data of a tensor could not be had, which [`embed`] reported.
-#[must_use]
-pub fn is_missing(tensor: &TensorProto) -> bool {
-    tensor.data_location.enum_value_or_default() == DataLocation::EXTERNAL
-}
-
-/// What a tensor without its data gives to whoever reads it.
-#[must_use]
-pub fn missing() -> OpError {
-    let error = OpError::invalid("its data is in another file, which was not read");
-    OpError { code: Code::ExternalData, ..error }
 }
 
 /// The bytes of a tensor. A problem has no place yet.

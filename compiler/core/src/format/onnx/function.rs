@@ -2,9 +2,10 @@
 
 use super::attribute::Given;
 use super::inner::check_depth;
+use super::message::{OPSETS, default_opset, is_default, unknown_opset};
 use super::node::{Results, Site};
 use super::order;
-use super::read::{OPSETS, Reader, default_opset, is_default, unknown_opset};
+use super::read::Reader;
 use super::scope::{Entry, Scope};
 use crate::op::OpError;
 use onnx_protobuf::{FunctionProto, ModelProto, NodeProto};

@@ -11,6 +11,7 @@ mod flow;
 mod function;
 mod inner;
 mod inputs;
+mod message;
 mod node;
 pub mod ops;
 mod order;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use external::external_files;
 pub use flow::operators as flow_operators;
-pub use read::{OPSETS, read_partly};
+pub use message::OPSETS;
+pub use read::read_partly;
 pub use summary::summary;
 pub use wire::recognise;

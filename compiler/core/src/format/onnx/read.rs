@@ -1,24 +1,22 @@
-//! From ONNX bytes to a graph: opset versions, initializers, nodes, outputs. Every name, index and
+//! From ONNX bytes to a graph: initializers, inputs, nodes, outputs. Every name, index and
 //! size is checked. What cannot be read leaves its names without a meaning, and whoever reads those
 //! is passed over: every problem is reported, and none twice.
 
 use super::build::Memo;
 use super::function::Functions;
 use super::inner::MAX_UNROLLED;
+use super::message::{open, opset};
 use super::scope::{Entry, Scope};
-use super::wire::WireError;
-use super::{external, inputs, order, outputs, tensor, wire};
+use super::{external, inputs, order, outputs, tensor};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{ReadOptions, remove_refused};
 use crate::graph::{Graph, Value, ValueId};
 use crate::op::{Constant, OpError};
 use crate::tensor::Tensor;
-use onnx_protobuf::{GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto};
+use onnx_protobuf::GraphProto;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Opsets of the default domain that the readers know.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 1..=27;
 /// Constants computed while reading must not fill the memory: they may take this, and some times what
 /// the file has.
 const MAX_FOLDED_BYTES: usize = 64 << 20;
@@ -27,23 +25,6 @@ const FOLDED_PER_BYTE: usize = 8;
 /// Nodes in a file, and nodes read in all when functions and bodies are inlined; far more than a
 /// network has.
 pub(super) const MAX_NODES: usize = 100_000;
-
-/// The message, not looked into.
-///
-/// # Errors
-/// No ONNX file, or not all of one.
-pub(super) fn open(bytes: &[u8], file: &Origin) -> Result<ModelProto, Diagnostics> {
-    let problem = |code, message: String| Diagnostic::new(code, file.clone(), message);
-    let incomplete = |why: &dyn std::fmt::Display| {
-        problem(Code::NotAModel, format!("not a complete ONNX model: {why}"))
-            .help("the file may be truncated; export or download it again")
-    };
-    wire::check(bytes).map_err(|e| match e {
-        WireError::Length(_) | WireError::Tag(_) => incomplete(&e),
-        WireError::Nesting | WireError::Size => problem(Code::MalformedModel, e.to_string()),
-    })?;
-    Ok(ModelProto::parse_from_bytes(bytes).map_err(|e| incomplete(&e))?)
-}
 
 /// Reads what can be read of a model, with the problems of the rest.
 ///
@@ -89,37 +70,6 @@ pub fn read_partly(
     };
     let problems = reader.run(graph, file);
     Ok((reader.graph, problems))
-}
-
-/// The version of the default domain in a list of imports.
-pub(super) fn default_opset(imports: &[OperatorSetIdProto]) -> Option<i64> {
-    imports.iter().find(|o| is_default(&o.domain)).map(|o| o.version)
-}
-
-/// Whether a domain is that of the standard's operators.
-pub(super) fn is_default(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
-}
-
-/// Version of the default domain. A model without nodes of that domain need not name it.
-fn opset(model: &ModelProto, graph: &GraphProto, file: &Origin) -> Result<i64, Box<Diagnostic>> {
-    let error = |code, message: String| Diagnostic::new(code, file.clone(), message);
-    let found = default_opset(&model.opset_import)
-        .or_else(|| {
-            let is_other = |n: &NodeProto| !is_default(&n.domain);
-            (!graph.node.is_empty() && graph.node.iter().all(is_other)).then_some(*OPSETS.end())
-        })
-        .ok_or_else(|| error(Code::MalformedModel, "the model names no opset".into()))?;
-    if OPSETS.contains(&found) {
-        return Ok(found);
-    }
-    Err(error(Code::MalformedModel, unknown_opset(found))
-        .help("convert the model with onnx.version_converter")
-        .into())
-}
-
-pub(super) fn unknown_opset(found: i64) -> String {
-    format!("opset {found} is not supported, only {} to {}", OPSETS.start(), OPSETS.end())
 }
 
 /// What is shared by all graphs of the model while they are read.

@@ -2,9 +2,10 @@
 //! models that cannot be compiled.
 
 use super::function::Functions;
+use super::message::{default_opset, is_default, open};
 use super::node::{is_known, operator_name};
 use super::order;
-use super::read::{MAX_NODES, default_opset, is_default, open};
+use super::read::MAX_NODES;
 use super::tensor::type_name;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::format::{FileOperator, FileTensor, Summary};

@@ -1,10 +1,11 @@
 //! ONNX tensors -> core tensors: raw and typed data, element types by number. Data of other files
 //! was put in before.
 
-use super::external;
+use crate::diagnostic::Code;
 use crate::op::OpError;
 use crate::tensor::{DType, Shape, SmallType, Tensor, TensorData};
 use onnx_protobuf::TensorProto;
+use onnx_protobuf::tensor_proto::DataLocation;
 
 /// Name of an element type by its number in `TensorProto.DataType`.
 #[must_use]
@@ -97,8 +98,10 @@ pub fn shape(dims: &[i64]) -> Result<Shape, OpError> {
 /// Unsupported types, or data that does not fit the shape.
 pub fn read(proto: &TensorProto) -> Result<Tensor, OpError> {
     let invalid = OpError::invalid;
-    if external::is_missing(proto) {
-        return Err(external::missing());
+    if proto.data_location.enum_value_or_default() == DataLocation::EXTERNAL {
+        // `external` reported why.
+        let error = OpError::invalid("its data is in another file, which was not read");
+        return Err(OpError { code: Code::ExternalData, ..error });
     }
     if proto.segment.is_some() {
         return Err(OpError::unsupported("segments are not supported"));
