@@ -66,3 +66,12 @@ pub fn opset(
 pub fn unknown_opset(found: i64) -> String {
     format!("opset {found} is not supported, only {} to {}", OPSETS.start(), OPSETS.end())
 }
+
+/// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
+#[must_use]
+pub fn operator_name(node: &NodeProto) -> String {
+    match node.domain.as_str() {
+        domain if is_default(domain) => node.op_type.clone(),
+        domain => format!("{domain}::{}", node.op_type),
+    }
+}

@@ -4,7 +4,7 @@ use super::attribute::Given;
 use super::build::Builder;
 use super::flow;
 use super::inner::check_depth;
-use super::message::is_default;
+use super::message::operator_name;
 use super::ops::{self, Context, Rows};
 use super::read::{MAX_NODES, Reader};
 use super::scope::{Entry, LOOP_BODY, Scope};
@@ -253,14 +253,6 @@ fn unknown(node: &NodeProto, opset: i64) -> OpError {
     let error = OpError::unsupported(message);
     OpError { code: Code::UnknownOperator, ..error }
         .help("`tinycc ops` lists the supported operators")
-}
-
-/// `Conv`, or `com.microsoft::Gelu` outside of the default domain.
-pub(super) fn operator_name(node: &NodeProto) -> String {
-    match node.domain.as_str() {
-        domain if is_default(domain) => node.op_type.clone(),
-        domain => format!("{domain}::{}", node.op_type),
-    }
 }
 
 #[cfg(test)]

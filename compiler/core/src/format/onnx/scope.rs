@@ -2,7 +2,7 @@
 //! the nodes mean is not known here.
 
 use super::attribute::{Attributes, Given};
-use super::node::operator_name;
+use super::message::operator_name;
 use crate::diagnostic::{Origin, quoted, shortened};
 use crate::graph::ValueId;
 use onnx_protobuf::NodeProto;

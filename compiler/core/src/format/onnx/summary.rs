@@ -2,8 +2,8 @@
 //! models that cannot be compiled.
 
 use super::function::Functions;
-use super::message::{default_opset, is_default, open};
-use super::node::{is_known, operator_name};
+use super::message::{default_opset, is_default, open, operator_name};
+use super::node::is_known;
 use super::order;
 use super::read::MAX_NODES;
 use super::tensor::type_name;
