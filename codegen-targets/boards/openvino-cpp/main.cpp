@@ -219,9 +219,15 @@ static std::string quoted(const std::string &text, const std::string &quote, con
     return result + '"';
 }
 
+static std::ofstream created(const std::string &path) {
+    std::ofstream file(path);
+    if (!file) throw std::runtime_error("cannot write " + path);
+    return file;
+}
+
 static void save(const std::vector<Row> &rows, const Options &options) {
     if (!options.csv.empty()) {
-        std::ofstream file(options.csv);
+        std::ofstream file = created(options.csv);
         file << "device,requests,frames,median_ms,p95_ms,fps,difference,error\n";
         for (const auto &r : rows) {
             file << quoted(r.device, "\"\"", "\\") << ',';
@@ -232,7 +238,7 @@ static void save(const std::vector<Row> &rows, const Options &options) {
         }
     }
     if (!options.json.empty()) {
-        std::ofstream file(options.json);
+        std::ofstream file = created(options.json);
         file << "[\n";
         for (std::size_t i = 0; i < rows.size(); i++) {
             const auto &r = rows[i];

@@ -91,7 +91,8 @@ def given_input(port, path):
     except (OSError, ValueError) as error:
         sys.exit(f"run.py: {path} is no .npy file of numbers: {error}")
     shape, dtype = list(port.shape), port.element_type.to_dtype()
-    if array.size != np.prod(shape, dtype=np.int64):
+    # Extents of 1 may be left out or added, nothing else: in another order the numbers mean something else.
+    if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
         sys.exit(f"run.py: {path} has shape {list(array.shape)}, the input \"{port.get_any_name()}\" has {shape}")
     with np.errstate(invalid="ignore"):
         values = array.astype(dtype)

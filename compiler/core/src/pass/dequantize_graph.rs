@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Origin};
 use crate::graph::{Graph, NodeId, Value, ValueId};
 use crate::numeric::Activation;
 use crate::numeric::dequantize as dequantize_one;
-use crate::op::{Add, Constant, Dequantize, Mul, Op, QuantRule, Quantize, Relu};
+use crate::op::{Add, Constant, Dequantize, Minimum, Mul, Op, QuantRule, Quantize, Relu};
 use crate::tensor::{DType, QuantParams, Rounding, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
 
@@ -224,14 +224,30 @@ fn activation(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
     changed
 }
 
-/// Whether quantizing a value is what makes it positive: quantizers leave a ReLU out where the range
-/// begins at zero.
-fn holds_relu(graph: &Graph, value: ValueId, quant: Option<&QuantParams>) -> bool {
-    let begins_at_zero = quant.is_some_and(|q| q.zero_point() == i32::from(i8::MIN));
-    let op = graph.get(value.node).map(|n| &n.op);
-    let is_positive =
-        matches!(op, Some(Op::Relu(_) | Op::Logistic(_) | Op::Softmax(_) | Op::Input(_)));
-    begins_at_zero && !is_positive
+/// The largest number of a range that begins at zero, where quantizing is what limits a value to it:
+/// quantizers leave out a ReLU, ReLU6 or Clip whose limits are those of the range.
+fn limit(graph: &Graph, value: ValueId, quant: Option<&QuantParams>) -> Option<f32> {
+    let quant = quant.filter(|q| q.zero_point() == i32::from(i8::MIN))?;
+    let op = &graph.get(value.node)?.op;
+    let is_positive = matches!(op, Op::Relu(_) | Op::Logistic(_) | Op::Softmax(_) | Op::Input(_));
+    (!is_positive).then(|| 255.0 * quant.scale())
+}
+
+/// A value limited to 0 and `most`.
+fn limited(graph: &mut Graph, x: ValueId, like: Value, most: f32, from: &Origin) -> ValueId {
+    if (most - 6.0).abs() < 1e-5 {
+        let op = Relu { kind: Activation::Relu6 };
+        return graph.add_with(op.into(), &[x], vec![like], from.clone()).result(0);
+    }
+    let name = format!("{}/limit", like.name);
+    let tensor = Tensor { shape: Shape(vec![]), data: TensorData::F32(vec![most]) };
+    let constant = Value { name: name.clone(), ty: tensor.ty(), quant: None };
+    let op = Constant { tensor: Arc::new(tensor) };
+    let most = graph.add(op.into(), vec![constant], from.clone()).result(0);
+    let op = Relu { kind: Activation::Relu };
+    let positive = Value { name: format!("{}/positive", like.name), ..like.clone() };
+    let positive = graph.add_with(op.into(), &[x], vec![positive], from.clone()).result(0);
+    graph.add_with(Minimum.into(), &[positive, most], vec![like], from.clone()).result(0)
 }
 
 /// Quantized values that somebody reads as the integers they are stored as.
@@ -330,11 +346,11 @@ fn quantize(graph: &mut Graph, id: NodeId, keep_rounding: bool) -> bool {
         redirect(graph, id.result(0), new, &readers);
         return true;
     }
-    if holds_relu(graph, operand, value.quant.as_ref()) {
+    if let Some(most) = limit(graph, operand, value.quant.as_ref()) {
         let ty = TensorType::new(DType::F32, value.ty.shape.clone());
-        let (op, real) = (Relu { kind: Activation::Relu }, Value { ty, quant: None, ..value });
+        let real = Value { ty, quant: None, ..value };
         let from = origin(graph, id);
-        let new = graph.add_with(op.into(), &[operand], vec![real], from).result(0);
+        let new = limited(graph, operand, real, most, &from);
         graph.replace_uses(id.result(0), new);
         return true;
     }
@@ -454,6 +470,42 @@ mod tests {
             real_numbers(&int8(q[1]), &QuantParams::per_tensor(0.25, -7)).expect("integers"),
         ];
         assert_eq!(evaluate::run(&graph, &reals).expect("runs"), [want]);
+    }
+
+    /// A range from zero on is what a quantizer leaves of ReLU6 or Clip.
+    #[test]
+    fn ranges_that_begin_at_zero_limit() {
+        for (most, names) in [(6.0f32, vec!["Relu"]), (1.0, vec!["Relu", "Minimum"])] {
+            let mut graph = Graph::new();
+            let ty = TensorType::new(DType::F32, [1, 4].as_slice().into());
+            let value = |dtype, quant| Value {
+                name: "v".into(),
+                ty: TensorType::new(dtype, ty.shape.clone()),
+                quant,
+            };
+            let input = Input { ty: ty.clone() };
+            let x = graph.add(input.into(), vec![value(DType::F32, None)], Origin::default());
+            let op = crate::op::Neg;
+            let x = graph.add_with(
+                op.into(),
+                &[x.result(0)],
+                vec![value(DType::F32, None)],
+                Origin::default(),
+            );
+            let quant = QuantParams::per_tensor(most / 255.0, -128).half_even();
+            let q = value(DType::I8, Some(quant));
+            let q = graph.add_with(Quantize.into(), &[x.result(0)], vec![q], Origin::default());
+            let y = value(DType::F32, None);
+            let y = graph.add_with(Dequantize.into(), &[q.result(0)], vec![y], Origin::default());
+            graph.set_outputs(vec![y.result(0)]);
+            crate::pass::run_all(&mut graph, &[DROP]).expect("valid");
+            let data = TensorData::F32(vec![-9.0, -0.5, 0.0, 2.0]);
+            let y = evaluate::run(&graph, &[Tensor { shape: ty.shape, data }]).expect("runs");
+            assert_eq!(y[0].as_f32().expect("real"), [most, 0.5, 0.0, 0.0]);
+            let all = graph.schedule().into_iter().filter_map(|id| Some(graph.get(id)?.op.name()));
+            let limits = |n: &&str| matches!(*n, "Relu" | "Minimum");
+            assert_eq!(all.filter(limits).collect::<Vec<_>>(), names);
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub const LEGALISE: &[Pass] = ALL;
 pub const REAL: &[Pass] = &[
     fold_constants::KEEP_QUANTIZED,
     layout::PASS,
+    fuse_quantization::SETTLE_MOVES,
     dequantize_graph::DROP,
     widen_storage::PASS,
     remove_dead::PASS,
@@ -62,6 +63,7 @@ pub const REAL: &[Pass] = &[
 pub const FAKE_QUANTIZED: &[Pass] = &[
     fold_constants::KEEP_QUANTIZED,
     layout::PASS,
+    fuse_quantization::SETTLE_MOVES,
     dequantize_graph::KEEP,
     widen_storage::PASS,
     remove_dead::PASS,

@@ -34,6 +34,13 @@ pub const PASS: Pass = Pass {
     run,
 };
 
+/// Only what quantized values between operators that move them are: int8, and of which scale.
+pub const SETTLE_MOVES: Pass = Pass {
+    name: "settle-moves",
+    about: "give moved bytes the type and scale of the quantized values they are",
+    run: |graph| Ok(rounds(graph, settle)),
+};
+
 /// Each round moves every Quantize by one operator at least, and a Dequantize as far as it goes. A
 /// network needs a few dozen; a chain made up to take long stays float.
 const MAX_ROUNDS: usize = 10_000;
@@ -41,13 +48,20 @@ const MAX_ROUNDS: usize = 10_000;
 const MAX_VISITS: usize = 20_000_000;
 
 fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
+    let total = rounds(graph, rewrite);
+    forget_constants(graph);
+    Ok(total)
+}
+
+/// Applies a rule to all nodes until it changes nothing.
+fn rounds(graph: &mut Graph, rule: fn(&mut Graph, NodeId) -> Option<()>) -> usize {
     let (mut total, mut visits) = (0, 0usize);
     for _ in 0..MAX_ROUNDS {
         let mut changes = 0;
         let schedule = graph.schedule();
         visits = visits.saturating_add(schedule.len());
         for id in schedule {
-            changes += usize::from(rewrite(graph, id).is_some());
+            changes += usize::from(rule(graph, id).is_some());
         }
         graph.remove_dead();
         total += changes;
@@ -55,8 +69,7 @@ fn run(graph: &mut Graph) -> Result<usize, Diagnostics> {
             break;
         }
     }
-    forget_constants(graph);
-    Ok(total)
+    total
 }
 
 /// Float constants need their quantization no longer.
@@ -67,6 +80,22 @@ fn forget_constants(graph: &mut Graph) {
             value.quant = None;
         }
     }
+}
+
+/// What makes moved bytes quantized values, at one node.
+fn settle(graph: &mut Graph, id: NodeId) -> Option<()> {
+    let op = &graph.get(id)?.op;
+    if let Op::FlipSign(_) = op {
+        return flip_back(graph, id);
+    }
+    if !moves(op) {
+        return None;
+    }
+    // Only what was moved itself: other operators take their operands for plain integers.
+    let before = graph.operands(id).first()?.node;
+    let is_moved = moves(&graph.get(before)?.op) && moved_operands(graph, before).is_some();
+    let labelled = if is_moved { alias(graph, id) } else { None };
+    labelled.or_else(|| sink_flip(graph, id))
 }
 
 /// One rewrite at one node, `None` when there is none.

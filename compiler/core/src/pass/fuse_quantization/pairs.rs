@@ -111,7 +111,9 @@ fn softmax(
     let lowest = |(scale, zero_point): (f32, i32)| scale * (-128 - zero_point) as f32;
     let reach = lowest((scale, zero_point)) - result.0 / 2.0;
     let endless = matches!(op, Op::LogSoftmax(_));
-    if result.0 < scale * 0.999 || (endless && lowest(result) < reach) {
+    // Small probabilities, rounded at 1/256 and then again, would all but vanish together.
+    let is_coarse = matches!(op, Op::Softmax(_)) && result.0 > scale * 1.01;
+    if result.0 < scale * 0.999 || is_coarse || (endless && lowest(result) < reach) {
         return None;
     }
     let x = only_operand(graph, float)?;

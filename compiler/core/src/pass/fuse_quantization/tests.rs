@@ -7,9 +7,9 @@ use crate::geometry::Padding;
 use crate::graph::{Graph, Value, ValueId};
 use crate::numeric::Activation;
 use crate::op::{
-    Add, AveragePool2d, BatchMatmul, Concat, Constant, Conv2d, Dequantize, Exp, FullyConnected,
-    Input, LogSoftmax, Logistic, MaxPool2d, Maximum, Mean, Mul, Op, PoolAttributes, Quantize,
-    ReduceAttributes, Relu, Reshape, ResizeBilinear, Sampling, Softmax, Sub, Transpose,
+    Add, AveragePool2d, BatchMatmul, Concat, Constant, Conv2d, Dequantize, Exp, FlipSign,
+    FullyConnected, Input, LogSoftmax, Logistic, MaxPool2d, Maximum, Mean, Mul, Op, PoolAttributes,
+    Quantize, ReduceAttributes, Relu, Reshape, ResizeBilinear, Sampling, Softmax, Sub, Transpose,
 };
 use crate::tensor::{DType, QuantParams, Shape, Tensor, TensorData, TensorType};
 use std::sync::Arc;
@@ -303,6 +303,7 @@ fn softmax_has_a_scale_of_its_own() {
         ((1.0 / 256.0, -128), vec!["Softmax"]),
         ((1.0 / 255.0, -128), vec!["Softmax", "Quantize"]),
         ((1.0 / 1024.0, -128), vec!["Dequantize", "Softmax", "Quantize"]),
+        ((1.0 / 127.0, 0), vec!["Dequantize", "Softmax", "Quantize"]),
     ] {
         let mut n = Net::new();
         let x = n.input(&[3, 10], (0.08, 3));
@@ -384,6 +385,27 @@ fn relabelled_elements_are_rescaled_by_their_own_label() {
     let d = n.add(Dequantize, &[other], None);
     let y = n.quantize(d, (0.15, -7));
     assert_eq!(n.run(&[y]), (vec!["Quantize", "Reshape", "Quantize"], 0));
+}
+
+/// uint8 files move bytes between layers without saying what they stand for.
+#[test]
+fn moved_bytes_are_what_was_quantized() {
+    let mut n = Net::new();
+    let x = n.input(&[1, 4, 6, 2], (0.05, 3));
+    let q = n.quantize(x, (0.06, -8));
+    let bytes = n.add(FlipSign, &[q], None);
+    let moved = n.add(Transpose { permutation: vec![0, 3, 1, 2] }, &[bytes], None);
+    let back = n.add(FlipSign, &[moved], None);
+    let flat = n.add(Reshape { shape: Shape(vec![48]) }, &[back], None);
+    let known = n.add(Reshape { shape: Shape(vec![48]) }, &[flat], Some((0.06, -8)));
+    let y = n.add(Dequantize, &[known], None);
+    n.0.set_outputs(vec![y]);
+    crate::pass::run_all(&mut n.0, &[super::SETTLE_MOVES]).expect("valid");
+    for id in n.0.schedule() {
+        let value = n.0.value(id.result(0)).expect("value");
+        assert!(value.ty.dtype == DType::F32 || value.quant.is_some(), "{value:?}");
+        assert_ne!(value.ty.dtype, DType::U8);
+    }
 }
 
 #[test]
