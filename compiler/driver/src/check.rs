@@ -6,14 +6,11 @@ use crate::report::json;
 use crate::table::{Align, Table};
 use serde::Serialize;
 use tinycc_core::diagnostic::{Diagnostics, shortened};
-use tinycc_core::graph::Graph;
+use tinycc_core::graph::{Graph, NodeId};
 use tinycc_targets::Support;
 
 /// Characters of a name that the table shows.
 const SHOWN: usize = 60;
-
-const NATIVE: &str = "native";
-const NO: &str = "no";
 
 /// The answer about a model.
 #[derive(Clone, Debug, Serialize)]
@@ -61,13 +58,8 @@ pub fn check(compiler: &Compiler<'_>) -> Result<Check, Diagnostics> {
     let (graph, unread) = compiler.graph_partly()?;
     let core = compiler.options().core.into();
     let answers = capability::survey(&graph, target, core);
-    let mut operators: Vec<Answer> = Vec::new();
-    for next in answers.into_iter().map(|(id, support)| answer(&graph, id, support)) {
-        match operators.last_mut().filter(|last| last.is_about_same(&next)) {
-            Some(last) => last.join(next),
-            None => operators.push(next),
-        }
-    }
+    let parts = answers.chunk_by(|(a, _), (b, _)| is_same_node(&graph, *a, *b));
+    let operators = parts.filter_map(|parts| answer(&graph, parts)).collect();
     let text = |problems: &Diagnostics| problems.0.iter().map(ToString::to_string).collect();
     let (notes, problems) = if unread.0.is_empty() {
         match compiler.compile() {
@@ -90,56 +82,43 @@ pub fn check(compiler: &Compiler<'_>) -> Result<Check, Diagnostics> {
     })
 }
 
-fn answer(graph: &Graph, id: tinycc_core::graph::NodeId, support: Support) -> Answer {
-    let node = graph.get(id);
-    let value = node.and_then(|n| n.results.first());
-    let source = node.map(|n| n.origin.operator.clone()).filter(|name| !name.is_empty());
-    let (support, reason) = match support {
-        Support::Native => (NATIVE.to_string(), String::new()),
-        Support::Decompose(how) => (how, String::new()),
-        Support::No(reason) => (NO.to_string(), reason),
+/// Whether two operators of the graph are parts of one of the file.
+fn is_same_node(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    let place = |id| graph.get(id).map(|n| &n.origin).filter(|origin| origin.index.is_some());
+    place(a).is_some() && place(a) == place(b)
+}
+
+/// The answer about the parts of one operator.
+fn answer(graph: &Graph, parts: &[(NodeId, Support)]) -> Option<Answer> {
+    let (mut rewrites, mut reasons) = (Vec::new(), Vec::new());
+    for (_, support) in parts {
+        let (list, sentence) = match support {
+            Support::Native => continue,
+            Support::Decompose(how) => (&mut rewrites, how.as_str()),
+            Support::No(reason) => (&mut reasons, reason.as_str()),
+        };
+        if !list.contains(&sentence) {
+            list.push(sentence);
+        }
+    }
+    let support = match (rewrites.as_slice(), reasons.as_slice()) {
+        ([], []) => "native".to_string(),
+        (how, []) => how.join("; "),
+        (_, _no) => "no".to_string(),
     };
-    let name = node.map(|n| match n.origin.inner.as_str() {
-        "" => n.origin.name.clone(),
-        inner => format!("{} {inner}", n.origin.name).trim_start().to_string(),
-    });
-    Answer {
-        name: name.unwrap_or_default(),
-        index: node.and_then(|n| n.origin.index),
-        operator: source.unwrap_or_else(|| node.map_or("", |n| n.op.name()).to_string()),
+    let node = graph.get(parts.last()?.0)?;
+    let origin = &node.origin;
+    let value = node.results.first();
+    let own = || node.op.name().to_string();
+    Some(Answer {
+        index: origin.index,
+        operator: Some(origin.operator.clone()).filter(|n| !n.is_empty()).unwrap_or_else(own),
+        name: format!("{} {}", origin.name, origin.inner).trim().to_string(),
         tensor: value.map(|v| v.name.clone()).unwrap_or_default(),
         output: value.map(|v| v.ty.to_string()).unwrap_or_default(),
         support,
-        reason,
-    }
-}
-
-impl Answer {
-    fn is_about_same(&self, other: &Self) -> bool {
-        self.index.is_some() && (self.index, &self.name) == (other.index, &other.name)
-    }
-
-    /// Takes what is said about the next part of the same operator.
-    fn join(&mut self, next: Self) {
-        (self.tensor, self.output) = (next.tensor, next.output);
-        add(&mut self.reason, &next.reason);
-        match (self.support.as_str(), next.support.as_str()) {
-            (NO, _) | (_, NATIVE) => {}
-            (_, NO) | (NATIVE, _) => self.support = next.support,
-            _both => add(&mut self.support, &next.support),
-        }
-    }
-}
-
-/// Adds to a list of sentences what it does not have.
-fn add(text: &mut String, sentence: &str) {
-    if sentence.is_empty() || text.split("; ").any(|known| known == sentence) {
-        return;
-    }
-    if !text.is_empty() {
-        text.push_str("; ");
-    }
-    text.push_str(sentence);
+        reason: reasons.join("; "),
+    })
 }
 
 impl Check {
