@@ -94,7 +94,7 @@ fn channels(graph: &Graph, input: ValueId) -> Option<usize> {
         let mut next = None;
         for (id, operand) in graph.users(value) {
             let node = graph.get(id)?;
-            if operand == 0 && is_spatial(&node.op) {
+            if operand == 0 && node.op.has_channels() {
                 return order.last().copied();
             }
             let keeps = matches!(node.op, Op::Pad(_))
@@ -109,16 +109,4 @@ fn channels(graph: &Graph, input: ValueId) -> Option<usize> {
         let (id, turned) = next?;
         (value, order) = (id.result(0), turned);
     }
-}
-
-/// Operators whose last dimension is channels.
-fn is_spatial(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Conv2d(_)
-            | Op::DepthwiseConv2d(_)
-            | Op::TransposeConv(_)
-            | Op::AveragePool2d(_)
-            | Op::MaxPool2d(_)
-    )
 }

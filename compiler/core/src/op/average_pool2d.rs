@@ -39,6 +39,14 @@ impl Operator for AveragePool2d {
         self.0.reuse(s, PoolKind::Average)
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    fn has_channels(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         self.0.lower(s, k, PoolKind::Average)
     }

@@ -166,6 +166,10 @@ impl Operator for BatchMatmul {
         })
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let (plan, _) = self.plan(s)?;
         let (x, y) = (k.operand(s, 0, "a")?, k.operand(s, 1, "b")?);

@@ -124,6 +124,14 @@ impl Operator for Conv2d {
         taps as u64 * outputs as u64
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    fn has_channels(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let conv = self.conv(s)?;
         if k.core() == Core::CortexM4

@@ -94,6 +94,14 @@ impl Operator for DepthwiseConv2d {
         taps as u64 * outputs as u64
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    fn has_channels(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let d = self.depthwise(s)?;
         let channels = d.in_channels * d.multiplier;

@@ -145,6 +145,10 @@ impl Operator for FullyConnected {
         self.extents(s).map_or(0, |(rows, depth, out)| (rows * depth * out) as u64)
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let (rows, depth, out) = self.extents(s)?;
         let Some(y) = Axis::new(rows, 1, 1, 1, Ends::Valid) else {

@@ -117,6 +117,10 @@ impl Operator for Gru {
         Some(Self { attributes, ..self.clone() }.into())
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let buffers = self.attributes.declare(s, k)?;
         if self.linear_before_reset {

@@ -121,6 +121,10 @@ impl Operator for Lstm {
         Some(Self { attributes, ..self.clone() }.into())
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let buffers = self.attributes.declare(s, k)?;
         let (result, initial) = buffers.cell;

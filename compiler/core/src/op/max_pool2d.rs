@@ -33,6 +33,14 @@ impl Operator for MaxPool2d {
         self.0.reuse(s, PoolKind::Max)
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    fn has_channels(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         self.0.lower(s, k, PoolKind::Max)
     }

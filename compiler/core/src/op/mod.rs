@@ -93,6 +93,17 @@ pub trait Operator {
         self.is_elementwise_unary()
     }
 
+    /// Whether one element may take more than a few steps to evaluate: windows, matrix products and loops
+    /// over time.
+    fn takes_long(&self) -> bool {
+        false
+    }
+
+    /// Whether the last dimension of operand 0 is channels.
+    fn has_channels(&self) -> bool {
+        false
+    }
+
     /// Builds the kernel, specialised to shapes, constants and quantization.
     ///
     /// # Errors

@@ -38,6 +38,10 @@ impl Operator for Rnn {
         Some(Self { attributes, ..self.clone() }.into())
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let buffers = self.attributes.declare(s, k)?;
         let recurrence: &Recurrence = &buffers.recurrence;

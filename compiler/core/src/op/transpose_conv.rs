@@ -126,6 +126,14 @@ impl Operator for TransposeConv {
         })
     }
 
+    fn takes_long(&self) -> bool {
+        true
+    }
+
+    fn has_channels(&self) -> bool {
+        true
+    }
+
     fn lower(&self, s: &Signature<'_>, k: &mut KernelBuilder) -> Result<(), OpError> {
         let g = self.geometry(s)?;
         if s.operand(0)?.dtype() == DType::I8 {

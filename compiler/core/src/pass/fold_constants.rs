@@ -30,24 +30,11 @@ const MAX_TOTAL_BYTES: usize = 8 << 20;
 /// their cost may be that product.
 const MAX_PRODUCT: usize = 1 << 26;
 
-/// Whether evaluation may take more than a few steps per element.
+/// Whether evaluation would take too long: few steps per element are none.
 fn is_costly(op: &Op, s: &Signature<'_>) -> bool {
-    let windowed = matches!(
-        op,
-        Op::Conv2d(_)
-            | Op::DepthwiseConv2d(_)
-            | Op::TransposeConv(_)
-            | Op::FullyConnected(_)
-            | Op::BatchMatmul(_)
-            | Op::AveragePool2d(_)
-            | Op::MaxPool2d(_)
-            | Op::Lstm(_)
-            | Op::Gru(_)
-            | Op::Rnn(_)
-    );
     let elements =
         |v: &[ValueInfo<'_>]| v.iter().fold(1usize, |n, i| n.saturating_add(i.shape().elements()));
-    windowed && elements(&s.operands).saturating_mul(elements(&s.results)) > MAX_PRODUCT
+    op.takes_long() && elements(&s.operands).saturating_mul(elements(&s.results)) > MAX_PRODUCT
 }
 
 fn run(graph: &mut Graph, fold_weights: bool) -> Result<usize, Diagnostics> {

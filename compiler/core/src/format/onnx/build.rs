@@ -258,22 +258,9 @@ impl Builder<'_> {
     /// and matrix products are left to the pass that folds constants: they take long.
     fn folded(&mut self, id: crate::graph::NodeId) -> Option<Vec<Tensor>> {
         let node = self.graph.get(id)?;
-        let takes_long = matches!(
-            node.op,
-            Op::Conv2d(_)
-                | Op::DepthwiseConv2d(_)
-                | Op::TransposeConv(_)
-                | Op::FullyConnected(_)
-                | Op::BatchMatmul(_)
-                | Op::AveragePool2d(_)
-                | Op::MaxPool2d(_)
-                | Op::Lstm(_)
-                | Op::Gru(_)
-                | Op::Rnn(_)
-        );
         let signature = self.graph.signature(id);
         let inputs: Option<Vec<&Tensor>> = signature.operands.iter().map(|o| o.constant).collect();
-        let inputs = inputs.filter(|i| !i.is_empty() && !takes_long)?;
+        let inputs = inputs.filter(|i| !i.is_empty() && !node.op.takes_long())?;
         let bytes: usize = node.results.iter().map(|v| v.ty.bytes()).sum();
         let given: usize = signature.operands.iter().map(|o| o.ty.bytes()).sum();
         if bytes > MAX_GROWN_BYTES.max(given) {

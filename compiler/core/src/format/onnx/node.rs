@@ -70,9 +70,8 @@ impl Reader<'_> {
             Err(refusal) => {
                 self.refused.insert(origin.clone());
                 // Data of other files is missed where it is looked for.
-                let is_new = |e: &OpError| e.code != Code::ExternalData;
                 if let Refusal::Error(error) = refusal
-                    && is_new(&error)
+                    && error.code != Code::ExternalData
                 {
                     self.problems.push(error.into_diagnostic(origin));
                     self.look_inside(scope, index, node);

@@ -50,7 +50,7 @@ pub fn broadcast(call: &mut Call<'_, '_>, shape: &Shape) -> Result<Held, OpError
         let repeats = shape.0.iter().zip(&x.dims).map(|(&n, &d)| if d == 1 { n } else { 1 });
         let repeats = repeats.collect::<Vec<_>>();
         call.rewritten("Tile");
-        return Ok(Held::plain(tiled(call, &x, &repeats)));
+        return Ok(Held::plain(tiled(call, x, &repeats)));
     }
     let target = call.e.ints(&int64(shape.0.iter().copied()));
     let data = vec![("mode", "numpy".to_string())];
@@ -231,7 +231,7 @@ pub fn mirror(call: &mut Call<'_, '_>, op: &MirrorPad) -> Result<Held, OpError> 
 pub fn tile(call: &mut Call<'_, '_>, repeats: &[usize]) -> Result<Held, OpError> {
     let (x, order) = call.any(0)?;
     let repeats = by_wire(repeats, &order);
-    Ok(Held::Tensor { wire: tiled(call, &x, &repeats), order })
+    Ok(Held::Tensor { wire: tiled(call, x, &repeats), order })
 }
 
 /// The stick's plugin pads and repeats real numbers only.
@@ -242,14 +242,14 @@ fn stuffed(call: &mut Call<'_, '_>, x: Wire) -> Wire {
     call.real_on_stick(x)
 }
 
-fn tiled(call: &mut Call<'_, '_>, x: &Wire, repeats: &[usize]) -> Wire {
+fn tiled(call: &mut Call<'_, '_>, x: Wire, repeats: &[usize]) -> Wire {
     let dims: Vec<usize> = x.dims.iter().zip(repeats).map(|(&d, &r)| d.saturating_mul(r)).collect();
     if dims == x.dims {
-        return x.clone();
+        return x;
     }
     let repeats = call.e.ints(&int64(repeats.iter().copied()));
     let elem = x.elem;
-    let x = stuffed(call, x.clone());
+    let x = stuffed(call, x);
     let wire = call.e.one(("Tile", 1), Vec::new(), &[&x, &repeats], x.elem, dims);
     call.e.convert(&wire, elem)
 }
